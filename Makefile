@@ -1,0 +1,43 @@
+# Every command a developer types. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup check format test test-long demo up down bench lock
+
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := streams agent manager tools tests
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: system $(VENV)/.ready ## install whatever is missing: Debian packages, the Python environment
+
+.PHONY: system
+system:
+	@./setup.sh
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || python3 -m venv $(VENV)
+	@echo "installing the Python environment (.venv)"
+	@$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	@$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+check: $(VENV)/.ready ## format, lint, types, imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.ready ## rewrite the sources in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: setup ## the tests, long matrices at sample points
+	$(BIN)/pytest -m "not long"
+
+test-long: setup ## every test, unsampled
+	STREAMBOSS_LONG=1 $(BIN)/pytest
+
+lock: ## write requirements.lock anew from pyproject.toml
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock

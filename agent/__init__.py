@@ -1,0 +1,1 @@
+"""The stream agent: runs operations on one node. Imports only `streams`."""

@@ -1,0 +1,72 @@
+"""What the node agent and an operator process say to one another: a JSON object a line.
+
+The agent writes to the operator's stdin: first `Connect`, at once; later, when there is work, one
+`Start`; at the end `Drain`. The end of stdin means that the agent is gone: the operator ends its
+programs and exits. The operator writes to stdout: `Ready` when it is connected, `Report` on each
+change of state and at most once a second for its counters, `Log` for its program's stderr.
+"""
+
+from enum import IntEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from streams.control import Assigned, OperatorReport
+
+
+class ExitStatus(IntEnum):
+    """How an operator process ends."""
+
+    DRAINED = 0
+    BUG = 1
+    LOST_CONNECTION = 3
+    AGENT_GONE = 4
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Connect(_Line):
+    """Connect to the broker, as this node, and wait."""
+
+    kind: Literal["connect"] = "connect"
+    amqp_urls: tuple[str, ...] = Field(repr=False)
+    node: str
+    scratch: str
+    """An empty folder of the operator's own: HOME and, by default, cwd of its programs."""
+
+
+class Start(_Line):
+    """Run this operation."""
+
+    kind: Literal["start"] = "start"
+    assigned: Assigned
+
+
+class Drain(_Line):
+    """Take nothing more, finish what was delivered within `drain_s` seconds, end."""
+
+    kind: Literal["drain"] = "drain"
+    drain_s: float
+
+
+class Ready(_Line):
+    """Connected; `Start` begins at once."""
+
+    kind: Literal["ready"] = "ready"
+
+
+class Report(_Line):
+    """How it goes."""
+
+    kind: Literal["report"] = "report"
+    report: OperatorReport
+
+
+class Log(_Line):
+    """Lines that the program wrote to stderr; `dropped` counts those left out before them."""
+
+    kind: Literal["log"] = "log"
+    lines: tuple[str, ...]
+    dropped: int = 0

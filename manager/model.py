@@ -1,0 +1,178 @@
+"""What the manager knows, as plain values: shared by store, API, reconcile and dispatcher."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from streams.control import ANY_APPLICATION, Counters
+from streams.definition import ProcessDefinition
+
+
+class Role(StrEnum):
+    """What a user may do: look; make and change what is theirs; everything."""
+
+    VIEWER = "viewer"
+    USER = "user"
+    ADMIN = "admin"
+
+
+class DemandMode(StrEnum):
+    """When an operation is wanted: with consumers, always; or held by a person."""
+
+    CONSUMERS = "consumers"
+    ALWAYS = "always"
+    PAUSED = "paused"
+
+
+class OperationState(StrEnum):
+    """What an operation does just now; `reason` says why in a sentence."""
+
+    IDLE = "idle"
+    STARTING = "starting"
+    RUNNING = "running"
+    LINGERING = "lingering"
+    DRAINING = "draining"
+    PAUSED = "paused"
+    FAILED = "failed"
+
+
+class NodeState(StrEnum):
+    """What a node is, by the manager's clock."""
+
+    BOOTING = "booting"
+    READY = "ready"
+    LATE = "late"
+    LOST = "lost"
+    DRAINING = "draining"
+    GONE = "gone"
+    OUTDATED = "outdated"
+
+
+@dataclass(frozen=True, slots=True)
+class Instances:
+    """How many operators an operation may have."""
+
+    min: int = 1
+    max: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What an operation's queue may hold before it drops its oldest; None is no bound."""
+
+    max_messages: int | None = None
+    max_bytes: int | None = None
+    max_age_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who may use the API."""
+
+    name: str
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A registered process definition; `version` rises with each change."""
+
+    id: int
+    version: int
+    owner: str
+    definition: ProcessDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream that the manager knows."""
+
+    name: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A process definition applied to an input stream, giving an output stream.
+
+    `revision` changes with anything that needs the program started anew.
+    """
+
+    name: str
+    owner: str
+    process_definition_id: int
+    definition: ProcessDefinition
+    input_stream: str
+    output_stream: str
+    revision: int = 1
+    demand: DemandMode = DemandMode.CONSUMERS
+    instances: Instances = Instances()
+    linger_s: float = 30.0
+    drain_s: float = 30.0
+    backlog: Backlog = Backlog()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """A node that was added; what it is and does comes from its heartbeats."""
+
+    name: str
+    owner: str
+    added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OperationStatus:
+    """An operation as the manager sees it now. Backlog counts unacknowledged messages, too."""
+
+    state: OperationState = OperationState.IDLE
+    reason: str = ""
+    nodes: tuple[str, ...] = ()
+    backlog_messages: int | None = None
+    dead_letters: int | None = None
+    since: datetime | None = None
+    counters: Counters = Counters()
+    rate_in: float | None = None
+    rate_out: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """A node as the manager sees it now. Times by the manager's clock."""
+
+    name: str
+    state: NodeState
+    incarnation: str = ""
+    slots: int = 0
+    offers: tuple[str, ...] = (ANY_APPLICATION,)
+    operations: tuple[str, ...] = ()
+    last_seen: datetime | None = None
+    started_at: datetime | None = None
+    cpu_percent: float | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """Some lines of an operation's stderr."""
+
+    at: datetime
+    node: str
+    lines: tuple[str, ...]
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that an operation gave up on, and why."""
+
+    message_id: str | None
+    content_type: str | None
+    reason: str
+    exit_status: str | None
+    attempts: int | None
+    node: str | None
+    failed_at: str | None
+    stderr: str
+    body: bytes
+    headers: dict[str, object] = field(default_factory=dict)

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Install the Debian packages that are missing; says nothing when none is.
+set -eu
+
+missing=""
+need() { # need FILE PACKAGE
+    [ -e "$1" ] || missing="$missing $2"
+}
+need /usr/lib/rabbitmq/bin/rabbitmq-server rabbitmq-server
+need /usr/bin/amqp-publish amqp-tools
+need /usr/bin/unshare util-linux
+need /usr/bin/stdbuf coreutils
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
+[ -n "$missing" ] || exit 0
+
+sudo=""
+[ "$(id -u)" = 0 ] || sudo=sudo
+echo "installing Debian packages:$missing"
+
+# We run our own servers: none of the packages may start one of theirs.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null
+    $sudo chmod +x $policy
+    trap '$sudo rm -f $policy' EXIT
+fi
+$sudo apt-get update -qq
+$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 \
+    install -y --no-install-recommends $missing >/dev/null

@@ -1,0 +1,1 @@
+"""What everybody shares about streams. Imports nothing of ours."""

@@ -1,0 +1,21 @@
+"""The broker, in two faces; the only package that imports pika.
+
+`Session` blocks, reconnects in place and resends what was unconfirmed: for tools and the manager.
+`BrokerThread` is a session with a thread of its own, which others hand calls to.
+`LoopConnection` never blocks and takes a lost connection as the end: for operators. What it runs
+on, `EventLoop`, also serves pipes and timers.
+`topology` declares exchanges and queues.
+"""
+
+from streams.broker.blocking import BrokerThread, Channel, Session
+from streams.broker.loop import Delivered, EventLoop, LoopConnection, OnDelivered
+
+__all__ = [
+    "BrokerThread",
+    "Channel",
+    "Delivered",
+    "EventLoop",
+    "LoopConnection",
+    "OnDelivered",
+    "Session",
+]

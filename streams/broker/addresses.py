@@ -1,0 +1,125 @@
+"""Broker addresses, and pika's errors in words a person can act on."""
+
+import ssl
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import pika
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
+from pika.exceptions import (
+    AMQPChannelError,
+    AMQPError,
+    AuthenticationError,
+    ChannelClosedByBroker,
+    ConnectionClosedByBroker,
+    ProbableAccessDeniedError,
+    ProbableAuthenticationError,
+)
+
+from streams.errors import (
+    BrokerError,
+    BrokerRefusedError,
+    BrokerUnreachableError,
+    QueueMissingError,
+    StreamMissingError,
+    TopologyConflictError,
+)
+from streams.names import stream_of
+from streams.settings import without_password
+
+#: pika files these under "connection error" too, but no amount of waiting cures them.
+REFUSED = (AuthenticationError, ProbableAuthenticationError, ProbableAccessDeniedError)
+#: AMQP 0-9-1 reply codes (specification, section 1.2).
+ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, NOT_ALLOWED = 403, 404, 406, 530
+HEARTBEAT_S = 30
+CONNECT_TIMEOUT_S = 4.0
+
+
+def parameters(url: str, name: str, vhost: str | None = None) -> pika.URLParameters:
+    """Return pika's parameters for one address; `name` is what the broker's tools show."""
+    chosen = pika.URLParameters(url)
+    if vhost is not None:
+        chosen.virtual_host = vhost
+    elif urlsplit(url).path in {"", "/"}:
+        chosen.virtual_host = "/"
+    chosen.heartbeat = HEARTBEAT_S
+    chosen.socket_timeout = CONNECT_TIMEOUT_S
+    chosen.stack_timeout = CONNECT_TIMEOUT_S
+    chosen.blocked_connection_timeout = None
+    chosen.connection_attempts = 1
+    chosen.client_properties = {"connection_name": name, "product": "streamboss"}
+    return chosen
+
+
+def explain(error: BaseException, urls: Sequence[str]) -> BrokerError:
+    """Return our error for a connection that couldn't be opened, or was lost."""
+    where = ", ".join(without_password(url) for url in urls)
+    cause = root_cause(error)
+    if isinstance(cause, ssl.SSLError):
+        return BrokerRefusedError(f"broker {where}: TLS: {cause.reason or cause}")
+    if isinstance(cause, REFUSED):
+        what = (
+            "the virtual host was refused: check the path of STREAMBOSS_AMQP_URL"
+            if isinstance(cause, ProbableAccessDeniedError)
+            else "user or password was refused: check STREAMBOSS_AMQP_URL"
+        )
+        return BrokerRefusedError(f"broker {where}: {what}")
+    if isinstance(cause, ConnectionClosedByBroker):
+        text = f"broker {where}: closed the connection: {cause.reply_code} {cause.reply_text}"
+        if cause.reply_code in {ACCESS_REFUSED, NOT_ALLOWED}:
+            return BrokerRefusedError(text)
+        return BrokerUnreachableError(text)
+    return BrokerUnreachableError(
+        f"broker {where}: not reachable ({_short(cause)}): is it running? 'streamboss status' tells"
+    )
+
+
+def explain_channel(error: AMQPChannelError) -> BrokerError:
+    """Return our error for something that the broker refused on a channel."""
+    if not isinstance(error, ChannelClosedByBroker):
+        return BrokerError(f"broker: {error!r}")
+    text = error.reply_text
+    match error.reply_code:
+        case 404 if "no exchange" in text:
+            stream = stream_of(_quoted(text))
+            what = f"stream {stream!r}" if stream else f"exchange {_quoted(text)!r}"
+            return StreamMissingError(
+                f"{what} doesn't exist"
+                + (f": 'streamboss create-stream {stream}' creates it" if stream else "")
+            )
+        case 404:
+            return QueueMissingError(f"queue {_quoted(text)!r} doesn't exist")
+        case 403:
+            return BrokerRefusedError(f"broker: no right to do this: {text}")
+        case 406:
+            return TopologyConflictError(f"broker: {text}")
+        case code:
+            return BrokerError(f"broker: {code} {text}")
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Return the error inside pika's wrapping of connection attempts."""
+    while True:
+        inner = getattr(error, "exceptions", None) or getattr(error, "exception", None)
+        if isinstance(inner, Sequence) and inner:
+            error = inner[-1]
+        elif isinstance(inner, BaseException):
+            error = inner
+        else:
+            break
+    if isinstance(error, AMQPError | AMQPConnectorException) and error.args:
+        first = error.args[0]
+        if isinstance(first, BaseException):
+            return root_cause(first)
+    return error
+
+
+def _short(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    return getattr(error, "strerror", None) or text[:200]
+
+
+def _quoted(text: str) -> str:
+    """Return what stands between the first pair of quotes: the broker's name of a thing."""
+    parts = text.split("'")
+    return parts[1] if len(parts) > 1 else text

@@ -1,0 +1,266 @@
+"""The face that never blocks: one loop over the broker's socket, pipes and timers.
+
+A lost connection is the end: `on_lost` is called once, and whoever owns the loop exits or starts
+over with a new connection.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pika
+from pika.adapters.select_connection import IOLoop
+from pika.adapters.utils import io_services_utils
+from pika.channel import Channel
+from pika.exceptions import AMQPChannelError, ChannelClosedByClient, ConnectionClosedByClient
+
+from streams.broker.addresses import explain, explain_channel, parameters
+from streams.errors import BrokerError
+
+log = logging.getLogger(__name__)
+
+#: One read of the broker's socket. pika's own 4 KiB cost 1-2 us a message more (bench/README.md).
+io_services_utils._AsyncTransportBase._MAX_RECV_BYTES = 256 * 1024  # noqa: SLF001
+
+Callback = Callable[[], None]
+Timer = Any
+OnConfirm = Callable[[int, bool, bool], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One delivery: its tag on this channel, and what came."""
+
+    tag: int
+    redelivered: bool
+    properties: pika.BasicProperties
+    body: bytes
+
+
+OnDelivered = Callable[[Delivered], None]
+
+
+class EventLoop:
+    """pika's loop, with file descriptors and timers for everybody else."""
+
+    def __init__(self) -> None:
+        self.io = IOLoop()
+        self._stopping = False
+        self._watched: dict[int, tuple[Callback | None, Callback | None]] = {}
+
+    def call_later(self, delay_s: float, callback: Callback) -> Timer:
+        """Call `callback` once, in `delay_s` seconds; return a handle for `cancel`."""
+        return self.io.call_later(delay_s, callback)
+
+    def call_soon(self, callback: Callback) -> None:
+        """Call `callback` in the next round; the only method that other threads may use."""
+        self.io.add_callback_threadsafe(callback)
+
+    def cancel(self, timer: Timer) -> None:
+        """Forget a timer; one that has fired already, or None, is fine."""
+        if timer is not None and timer.callback is not None:
+            self.io.remove_timeout(timer)
+
+    def watch(
+        self, fd: int, *, read: Callback | None = None, write: Callback | None = None
+    ) -> None:
+        """Call `read` while `fd` is readable or at its end, `write` while it is writable.
+
+        Replaces what was watched on `fd`; with neither, forgets it.
+        """
+        known = fd in self._watched
+        events = (IOLoop.READ if read else 0) | (IOLoop.WRITE if write else 0)
+        if not events:
+            self.unwatch(fd)
+            return
+        self._watched[fd] = (read, write)
+        if known:
+            self.io.update_handler(fd, events)
+        else:
+            self.io.add_handler(fd, self._dispatch, events)
+
+    def unwatch(self, fd: int) -> None:
+        """Forget `fd`; call it before closing."""
+        if self._watched.pop(fd, None) is not None:
+            self.io.remove_handler(fd)
+
+    def _dispatch(self, fd: int, events: int) -> None:
+        read, write = self._watched.get(fd, (None, None))
+        if events & (IOLoop.READ | IOLoop.ERROR) and read is not None:
+            read()
+        elif events & IOLoop.ERROR and write is not None:
+            write()  # its write fails with EPIPE, which tells it more than we could
+            return
+        if events & IOLoop.WRITE and fd in self._watched:
+            write = self._watched[fd][1]
+            if write is not None:
+                write()
+
+    def run(self) -> None:
+        """Serve until `stop`."""
+        self.run_until(lambda: False)
+
+    def run_until(self, done: Callable[[], bool]) -> None:
+        """Serve until `done()` or `stop`; may be called again."""
+        self._stopping = False
+        self.io.activate_poller()
+        try:
+            while not self._stopping and not done():
+                self.io.poll()
+                self.io.process_timeouts()
+        finally:
+            self.io.deactivate_poller()
+
+    def stop(self) -> None:
+        """End `run` after this round."""
+        self._stopping = True
+
+    def close(self) -> None:
+        """Give back the loop's own descriptors."""
+        self.io.close()
+
+
+class LoopConnection:
+    """A connection with one confirming channel on a loop.
+
+    `on_ready` is called when the channel is open and confirms are on, `on_lost` once with the
+    reason when connection or channel ended otherwise than by `close`.
+    """
+
+    def __init__(
+        self,
+        loop: EventLoop,
+        urls: Sequence[str],
+        *,
+        name: str,
+        on_ready: Callback,
+        on_lost: Callable[[BrokerError], None],
+        vhost: str | None = None,
+    ) -> None:
+        self._loop = loop
+        self._urls = tuple(urls)
+        self._on_ready = on_ready
+        self._on_lost: Callable[[BrokerError], None] | None = on_lost
+        self._connection: pika.SelectConnection | None = None
+        self._channel: Channel | None = None
+        self._closing = False
+        self._on_closed: Callback | None = None
+        self._sequence = 0
+        #: called with (sequence number, multiple, whether the broker took it)
+        self.on_confirm: OnConfirm = lambda _tag, _multiple, _taken: None
+        #: called with the `message_id` of what no queue collected, before its confirm
+        self.on_return: Callable[[str | None], None] = lambda _message_id: None
+        #: called with True when the broker blocks publishers (an alarm), False when it ends
+        self.on_blocked: Callable[[bool], None] = lambda _blocked: None
+        configs = [parameters(url, name, vhost) for url in self._urls]
+        pika.SelectConnection.create_connection(configs, self._opened, custom_ioloop=loop.io)
+
+    @property
+    def channel(self) -> Channel:
+        """The open channel, pika's own: declare, consume and acknowledge on it."""
+        assert self._channel is not None  # noqa: S101 - only used after on_ready
+        return self._channel
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the channel can be used."""
+        return self._channel is not None and bool(self._channel.is_open)
+
+    def publish(
+        self,
+        exchange: str,
+        routing_key: str,
+        properties: pika.BasicProperties,
+        body: bytes,
+        *,
+        mandatory: bool = False,
+    ) -> int:
+        """Publish without waiting; return the number that `on_confirm` will name."""
+        self.channel.basic_publish(exchange, routing_key, body, properties, mandatory)
+        self._sequence += 1
+        return self._sequence
+
+    def consume(
+        self, queue: str, on_delivered: OnDelivered, *, prefetch: int, on_cancelled: Callback
+    ) -> str:
+        """Consume with acknowledgements; return the consumer's tag.
+
+        `on_cancelled` is called when the broker ends it, because the queue is gone.
+        """
+        channel = self.channel
+        channel.basic_qos(prefetch_count=prefetch)
+        channel.add_on_cancel_callback(lambda _frame: on_cancelled())
+
+        def deliver(_channel: Any, method: Any, properties: Any, body: bytes) -> None:
+            on_delivered(Delivered(method.delivery_tag, method.redelivered, properties, body))
+
+        return str(channel.basic_consume(queue, deliver))
+
+    def cancel(self, consumer_tag: str, on_cancelled: Callback) -> None:
+        """Take nothing more; `on_cancelled` is called when no further delivery can come."""
+        self.channel.basic_cancel(consumer_tag, callback=lambda _frame: on_cancelled())
+
+    def ack(self, tag: int, *, multiple: bool = False) -> None:
+        """Acknowledge one delivery, or all up to it."""
+        self.channel.basic_ack(tag, multiple)
+
+    def requeue(self, tag: int, *, multiple: bool = False) -> None:
+        """Give a delivery back to its queue."""
+        self.channel.basic_nack(tag, multiple, requeue=True)
+
+    def flush(self, queue: str, then: Callback) -> None:
+        """Call `then` after `queue` has seen every acknowledgement sent so far.
+
+        Acknowledgements on a quorum queue just before a close are lost otherwise.
+        """
+        self.channel.queue_declare(queue, passive=True, callback=lambda _frame: then())
+
+    def close(self, on_closed: Callback | None = None) -> None:
+        """Close channel and connection in good order; `on_lost` isn't called any more."""
+        self._closing, self._on_closed = True, on_closed
+        if self._connection is not None and self._connection.is_open:
+            self._connection.close()
+        elif on_closed is not None:
+            on_closed()
+
+    def _opened(self, outcome: Any) -> None:
+        if isinstance(outcome, BaseException):
+            self._lost(explain(outcome, self._urls))
+            return
+        self._connection = outcome
+        outcome.add_on_close_callback(self._connection_closed)
+        outcome.add_on_connection_blocked_callback(lambda *_: self.on_blocked(True))  # noqa: FBT003
+        outcome.add_on_connection_unblocked_callback(lambda *_: self.on_blocked(False))  # noqa: FBT003
+        outcome.channel(on_open_callback=self._channel_opened)
+
+    def _channel_opened(self, channel: Channel) -> None:
+        self._channel = channel
+        channel.add_on_close_callback(self._channel_closed)
+        channel.add_on_return_callback(lambda _c, _m, props, _b: self.on_return(props.message_id))
+        channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._on_ready())
+
+    def _confirmed(self, frame: Any) -> None:
+        method = frame.method
+        self.on_confirm(method.delivery_tag, method.multiple, method.NAME == "Basic.Ack")
+
+    def _channel_closed(self, _channel: Channel, reason: Exception) -> None:
+        if self._closing or isinstance(reason, ChannelClosedByClient):
+            return
+        if self._connection is not None and self._connection.is_open:
+            self._connection.close()
+        explained = explain_channel(reason) if isinstance(reason, AMQPChannelError) else None
+        self._lost(explained or explain(reason, self._urls))
+
+    def _connection_closed(self, _connection: Any, reason: Exception) -> None:
+        if self._closing:
+            if self._on_closed is not None:
+                self._on_closed()
+            return
+        if not isinstance(reason, ConnectionClosedByClient):
+            self._lost(explain(reason, self._urls))
+
+    def _lost(self, error: BrokerError) -> None:
+        on_lost, self._on_lost = self._on_lost, None
+        if on_lost is not None:
+            on_lost(error)

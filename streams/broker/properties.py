@@ -1,0 +1,47 @@
+"""Messages as AMQP properties, and back."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pika import BasicProperties
+
+from streams.message import PUBLISHED_US, Message, now_us
+
+PERSISTENT = 2
+
+
+def to_properties(message: Message) -> BasicProperties:
+    """Return the properties under which `message` is published."""
+    return BasicProperties(
+        content_type=message.content_type,
+        headers=dict(message.headers) or None,
+        delivery_mode=PERSISTENT,
+        correlation_id=message.correlation_id,
+        message_id=message.message_id,
+        timestamp=message.timestamp,
+    )
+
+
+def from_properties(properties: BasicProperties, body: bytes) -> Message:
+    """Return what arrived as a message."""
+    headers: Mapping[str, Any] = properties.headers or {}
+    return Message(
+        body=body,
+        message_id=properties.message_id,
+        content_type=properties.content_type,
+        correlation_id=properties.correlation_id,
+        timestamp=properties.timestamp,
+        headers=headers,
+    )
+
+
+def stamped(message: Message, message_id: str) -> Message:
+    """Return `message` with an id, where it has none, and the time of its publication: now."""
+    us = now_us()
+    return replace(
+        message,
+        message_id=message.message_id or message_id,
+        timestamp=us // 1_000_000,
+        headers={**message.headers, PUBLISHED_US: us},
+    )

@@ -1,0 +1,183 @@
+"""What manager and agents say to one another on `streamboss.control`: JSON with a version `v`.
+
+An **assignment** is a node's whole wanted set with the leader's term, not a command: saying it
+twice is saying it once. A **heartbeat** is what a node is and does. Unknown fields are ignored,
+so that a newer side may say more; another major version is refused (the manager shows such a
+node as `outdated`).
+
+Routing keys: `to.<node>` for assignments, `from.<node>.heartbeat` and `from.<node>.log` for what
+nodes say. A node's broker user may use no others (topic permissions).
+"""
+
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from streams.definition import ProcessDefinition
+from streams.errors import ControlError
+
+VERSION = 1
+#: Seconds between two heartbeats, and after how many without one a node is late or lost.
+HEARTBEAT_S = 2.0
+LATE_S = 6.0
+LOST_S = 15.0
+#: What a node offers that takes any application without an image of its own.
+ANY_APPLICATION = "any"
+
+
+class OperatorState(StrEnum):
+    """What an operator says of itself."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    DRAINING = "draining"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Assigned(_Said):
+    """One operation as an agent has to run it.
+
+    `revision` changes whenever the program must be started anew (another definition or stream).
+    With `draining` the operator takes nothing more, finishes what it has within `drain_s`, ends.
+    """
+
+    operation: str
+    revision: int
+    definition: ProcessDefinition
+    input_stream: str
+    output_stream: str
+    instances: int = 1
+    draining: bool = False
+    drain_s: float = 30.0
+
+
+class Assignment(_Said):
+    """A node's whole wanted set, from the leader of `term`."""
+
+    v: int = VERSION
+    term: int
+    node: str
+    incarnation: str
+    operations: tuple[Assigned, ...] = ()
+
+
+class Counters(_Said):
+    """Totals since the operator started. Latencies are of the last minute, in seconds."""
+
+    received: int = 0
+    published: int = 0
+    acknowledged: int = 0
+    retried: int = 0
+    dead_lettered: int = 0
+    uncollected: int = 0
+    restarts: int = 0
+    in_hand: int = 0
+    exit_statuses: dict[str, int] = Field(default_factory=dict)
+    latency_p50_s: float | None = None
+    latency_p99_s: float | None = None
+
+
+class OperatorReport(_Said):
+    """One operator as its agent last heard of it."""
+
+    operation: str
+    revision: int
+    state: OperatorState
+    reason: str = ""
+    pid: int | None = None
+    started_at: float | None = None
+    counters: Counters = Counters()
+
+
+class Heartbeat(_Said):
+    """What a node is and does. Times in seconds since 1970; load as the OS counts it."""
+
+    v: int = VERSION
+    node: str
+    incarnation: str
+    term: int = 0
+    slots: Annotated[int, Field(ge=0)]
+    offers: tuple[str, ...]
+    state: str = "ready"
+    started_at: float = 0.0
+    cpu_percent: float | None = None
+    memory_bytes: int | None = None
+    operators: tuple[OperatorReport, ...] = ()
+
+
+class LogLines(_Said):
+    """A piece of a program's stderr: text, at most a few KiB, oldest first."""
+
+    v: int = VERSION
+    node: str
+    operation: str
+    at: float
+    lines: tuple[str, ...]
+    dropped: int = 0
+
+
+SaidT = TypeVar("SaidT", bound=_Said)
+
+
+def assignment_key(node: str) -> str:
+    """Return the routing key of assignments for `node`."""
+    return f"to.{node}"
+
+
+def heartbeat_key(node: str) -> str:
+    """Return the routing key of a node's heartbeats."""
+    return f"from.{node}.heartbeat"
+
+
+def log_key(node: str) -> str:
+    """Return the routing key of a node's stderr lines."""
+    return f"from.{node}.log"
+
+
+#: What the manager binds its queue with.
+FROM_NODES = "from.#"
+
+
+def encode(said: BaseModel) -> bytes:
+    """Return a control message as JSON."""
+    return said.model_dump_json().encode()
+
+
+def as_object(raw: bytes) -> Mapping[str, Any]:
+    """Return the message as a mapping, whatever its version.
+
+    Raises:
+        ControlError: not a JSON object.
+    """
+    try:
+        said = json.loads(raw)
+    except ValueError:
+        raise ControlError("a control message that isn't JSON") from None
+    if not isinstance(said, dict):
+        raise ControlError("a control message that isn't a JSON object")
+    return said
+
+
+def decode(kind: type[SaidT], raw: bytes) -> SaidT:
+    """Return a control message of that kind.
+
+    Raises:
+        ControlError: not JSON, another version, or not of that kind.
+    """
+    said = as_object(raw)
+    if said.get("v") != VERSION:
+        raise ControlError(f"control version {said.get('v')!r}: this side speaks {VERSION}")
+    try:
+        return kind.model_validate(said)
+    except ValidationError as error:
+        raise ControlError(
+            f"a {kind.__name__.lower()} with {error.error_count()} problems"
+        ) from None

@@ -1,0 +1,150 @@
+"""Process definitions: what program an operation runs, and how. Every problem is named at once."""
+
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
+
+from streams.errors import DefinitionError
+from streams.framing import Framing
+
+#: RabbitMQ closes the channel of a consumer that holds a message longer than 30 min; stay below.
+LONGEST_HOLD_S = 25 * 60
+
+_ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+
+class ProcessType(StrEnum):
+    """One process for each message, or one that is kept running."""
+
+    SINGLE = "single"
+    SERVICE = "service"
+
+
+class Order(StrEnum):
+    """Whether outputs leave in the order of their inputs."""
+
+    FIFO = "fifo"
+    NONE = "none"
+
+
+class Replies(StrEnum):
+    """How a service answers: any number of outputs, or exactly one for each input, in order."""
+
+    ANY = "any"
+    ONE = "one"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Limits(_Strict):
+    """Resource limits of each process; None is no limit."""
+
+    cpu_s: Annotated[int, Field(ge=1)] | None = None
+    memory_bytes: Annotated[int, Field(ge=1024 * 1024)] | None = None
+    files: Annotated[int, Field(ge=8)] | None = None
+
+
+class ProcessDefinition(_Strict):
+    """What an operation runs. `exec` alone is a line for `sh`; with `argv` there is no shell."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    application: Annotated[str, Field(min_length=1, max_length=100)]
+    exec: Annotated[str, Field(min_length=1)]
+    description: str = ""
+    process_type: ProcessType = Field(default=ProcessType.SINGLE, strict=False)
+    argv: tuple[str, ...] | None = Field(default=None, strict=False)
+    cwd: str | None = None
+    environment: dict[Annotated[str, Field(pattern=_ENVIRONMENT_NAME)], str] = Field(
+        default_factory=dict
+    )
+    concurrency: Annotated[int, Field(ge=1, le=1000)] | None = None
+    order: Order = Field(default=Order.FIFO, strict=False)
+    framing: Framing = Field(default=Framing.LINES, strict=False)
+    replies: Replies = Field(default=Replies.ANY, strict=False)
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 60
+    retries: Annotated[int, Field(ge=0, le=1000)] = 3
+    output_content_type: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    max_output_bytes: Annotated[int, Field(ge=1)] = 1024**3
+    limits: Limits = Limits()
+    settle_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 2
+
+    @field_validator("exec", "cwd", "argv", "environment")
+    @classmethod
+    def _without_nul(cls, value: object) -> object:
+        if "\0" in json.dumps(value).replace("\\u0000", "\0"):
+            raise ValueError("must not contain NUL characters")
+        return value
+
+    @field_validator("cwd")
+    @classmethod
+    def _absolute(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith("/"):
+            raise ValueError("must be an absolute path")
+        return value
+
+    @classmethod
+    def from_mapping(cls, raw: object) -> Self:
+        """Check the inner object of `{"definition": {...}}`.
+
+        Raises:
+            DefinitionError: with every problem, each beginning with the field's name.
+        """
+        if not isinstance(raw, Mapping):
+            raise DefinitionError(["definition: must be an object"])
+        try:
+            return cls.model_validate(dict(raw))
+        except ValidationError as error:
+            raise DefinitionError(
+                [problem(item, "definition") for item in error.errors()]
+            ) from None
+
+    @classmethod
+    def from_document(cls, text: str | bytes) -> Self:
+        """Check a whole document `{"definition": {...}}` as JSON text.
+
+        Raises:
+            DefinitionError: not JSON, something beside `definition`, or problems inside it.
+        """
+        try:
+            document = json.loads(text)
+        except (ValueError, UnicodeDecodeError) as error:
+            raise DefinitionError([f"not JSON: {error}"]) from None
+        if not isinstance(document, dict) or "definition" not in document:
+            raise DefinitionError(['must be an object {"definition": {...}}'])
+        odd = [f"{name}: unknown field" for name in sorted(set(document) - {"definition"})]
+        try:
+            definition = cls.from_mapping(document["definition"])
+        except DefinitionError as error:
+            raise DefinitionError([*odd, *error.problems]) from None
+        if odd:
+            raise DefinitionError(odd)
+        return definition
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return the definition as plain JSON values, defaults included."""
+        return self.model_dump(mode="json")
+
+
+def problem(item: Mapping[str, Any], prefix: str = "") -> str:
+    """Return one line for one of pydantic's errors: `definition.timeout: ...`."""
+    where = ".".join(str(part) for part in (prefix, *item["loc"]) if part != "")
+    match item["type"]:
+        case "extra_forbidden":
+            text = "unknown field"
+        case "missing":
+            text = "is missing"
+        case _:
+            text = str(item["msg"]).removeprefix("Value error, ")
+            text = text[:1].lower() + text[1:]
+    return f"{where}: {text}" if where else text

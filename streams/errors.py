@@ -1,0 +1,55 @@
+"""Expected failures. Each one's text is fit for a person: what is wrong, where, what to do."""
+
+from collections.abc import Sequence
+
+
+class StreamsError(Exception):
+    """An expected failure: tools print its text and exit 1, the API answers with it."""
+
+
+class InvalidNameError(StreamsError):
+    """A stream, operation or subscription name that the broker contract doesn't allow."""
+
+
+class SettingsError(StreamsError):
+    """Settings that are missing or can't be read; names every one at once."""
+
+
+class FramingError(StreamsError):
+    """Bytes that don't follow their framing."""
+
+
+class ControlError(StreamsError):
+    """A control message that can't be understood."""
+
+
+class DefinitionError(StreamsError):
+    """A process definition with problems; `problems` holds one line for each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("; ".join(self.problems))
+
+
+class BrokerError(StreamsError):
+    """The broker said no, or nothing at all."""
+
+
+class BrokerUnreachableError(BrokerError):
+    """No answer from any address within the time allowed. Waiting may help."""
+
+
+class BrokerRefusedError(BrokerError):
+    """The broker refused the login or the right to do this. Waiting doesn't help."""
+
+
+class StreamMissingError(BrokerError):
+    """The stream's exchange doesn't exist."""
+
+
+class QueueMissingError(BrokerError):
+    """A queue that should be there doesn't exist."""
+
+
+class TopologyConflictError(BrokerError):
+    """An exchange or queue of that name exists with other properties."""

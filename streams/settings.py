@@ -1,0 +1,140 @@
+"""Settings: `.streamboss/env`, then the environment, then flags. Built once, passed down."""
+
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from streams.errors import SettingsError
+
+#: Folder of the embedded stack, and its file of settings.
+STACK_FOLDER = ".streamboss"
+ENV_FILE = f"{STACK_FOLDER}/env"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What tools and services need to reach the others. Secrets don't show in its repr."""
+
+    amqp_urls: tuple[str, ...] = field(default=(), repr=False)
+    broker_api_url: str | None = None
+    manager_url: str | None = None
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    database_url: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def load(cls, env: Mapping[str, str], folder: Path) -> "Settings":
+        """Read the nearest `.streamboss/env` from `folder` upwards, overridden by `env`.
+
+        Raises:
+            SettingsError: a file or value that can't be understood; names every problem.
+        """
+        values = {**_nearest_env_file(folder), **env}
+        urls = tuple(
+            u.strip() for u in values.get("STREAMBOSS_AMQP_URL", "").split(",") if u.strip()
+        )
+        problems = [text for url in urls if (text := _amqp_problem(url))]
+        for name in ("STREAMBOSS_MANAGER_URL", "STREAMBOSS_BROKER_API_URL"):
+            url = values.get(name, "")
+            if url and not url.startswith(("http://", "https://")):
+                problems.append(f"{name}: must begin with http:// or https://")
+        if problems:
+            raise SettingsError("; ".join(problems))
+        return cls(
+            amqp_urls=urls,
+            broker_api_url=(values.get("STREAMBOSS_BROKER_API_URL") or "").rstrip("/") or None,
+            manager_url=(values.get("STREAMBOSS_MANAGER_URL") or "").rstrip("/") or None,
+            user=values.get("STREAMBOSS_USER") or None,
+            password=values.get("STREAMBOSS_PASSWORD") or None,
+            database_url=values.get("STREAMBOSS_DATABASE_URL") or None,
+        )
+
+    def need_amqp(self) -> tuple[str, ...]:
+        """Return the broker's addresses.
+
+        Raises:
+            SettingsError: none is set; says how to get one.
+        """
+        if not self.amqp_urls:
+            raise SettingsError(
+                "STREAMBOSS_AMQP_URL is not set: run 'streamboss up', or set it to your broker"
+            )
+        return self.amqp_urls
+
+    def need_broker_api(self) -> str:
+        """Return the management API's address, without `/api`; by default port 15672."""
+        if self.broker_api_url:
+            return self.broker_api_url
+        host = urlsplit(self.need_amqp()[0]).hostname or "127.0.0.1"
+        return f"http://{host}:15672"
+
+    def need_manager(self) -> str:
+        """Return the manager's address.
+
+        Raises:
+            SettingsError: none is set; says how to get one.
+        """
+        if not self.manager_url:
+            raise SettingsError(
+                "STREAMBOSS_MANAGER_URL is not set: run 'streamboss up', or set it to your manager"
+            )
+        return self.manager_url
+
+
+def find_env_file(folder: Path) -> Path | None:
+    """Return the nearest `.streamboss/env` from `folder` upwards, or None."""
+    for place in (folder, *folder.parents):
+        if (path := place / ENV_FILE).is_file():
+            return path
+    return None
+
+
+def without_password(url: str) -> str:
+    """Return `url` fit for a log or an error: scheme, host, port and path only."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+
+
+def vhost_of(amqp_url: str) -> str:
+    """Return the virtual host that an AMQP address names; `/` when it names none."""
+    return unquote(urlsplit(amqp_url).path.removeprefix("/")) or "/"
+
+
+def login_of(amqp_url: str) -> tuple[str, str]:
+    """Return user and password of an AMQP address."""
+    parts = urlsplit(amqp_url)
+    return unquote(parts.username or "guest"), unquote(parts.password or "guest")
+
+
+def _amqp_problem(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        legal = parts.scheme in {"amqp", "amqps"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        legal = False
+    if legal:
+        return None
+    return "STREAMBOSS_AMQP_URL: must look like amqp://user:password@host:5672/vhost"
+
+
+def _nearest_env_file(folder: Path) -> dict[str, str]:
+    path = find_env_file(folder)
+    if path is None or not os.access(path, os.R_OK):
+        return {}
+    values = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError as error:
+            raise SettingsError(f"{path}, line {number}: {error}") from None
+        for word in words:
+            name, equals, value = word.partition("=")
+            if equals:
+                values[name] = value
+            elif word != "export":
+                raise SettingsError(f"{path}, line {number}: expected NAME=VALUE")
+    return values

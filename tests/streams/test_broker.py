@@ -1,0 +1,142 @@
+"""The broker's two faces, against a real RabbitMQ."""
+
+import pika
+import pytest
+
+from streams.broker import Delivered, EventLoop, LoopConnection, Session, topology
+from streams.errors import (
+    BrokerError,
+    BrokerRefusedError,
+    BrokerUnreachableError,
+    StreamMissingError,
+)
+from streams.message import Message
+from streams.settings import Settings
+
+
+def test_a_published_message_reaches_a_bound_queue_with_id_and_time(session: Session) -> None:
+    session.call(topology.declare_control)
+    session.call(lambda channel: topology.declare_stream(channel, "a"))
+    session.call(lambda channel: topology.declare_operation(channel, "op"))
+    session.call(lambda channel: topology.bind_operation(channel, "op", "a"))
+
+    assert session.publish("streams.a", Message(b"hello", content_type="text/plain"))
+
+    method, properties, body = session.call(lambda c: c.basic_get("operations.op", auto_ack=True))
+    assert body == b"hello"
+    assert properties is not None
+    assert properties.message_id is not None
+    assert properties.headers is not None
+    assert properties.message_id[14] == "7"
+    assert properties.headers["x-streamboss-published-us"] // 1_000_000 == properties.timestamp
+
+
+def test_what_nobody_collects_is_said(session: Session) -> None:
+    session.call(lambda channel: topology.declare_stream(channel, "a"))
+    assert session.publish("streams.a", Message(b"x")) is False
+
+
+def test_a_missing_stream_is_named_with_the_command_that_creates_it(session: Session) -> None:
+    with pytest.raises(StreamMissingError, match="'streamboss create-stream nope'"):
+        session.call(lambda channel: topology.check_stream(channel, "nope"))
+
+
+def test_a_session_goes_on_after_a_refusal_and_after_a_lost_connection(session: Session) -> None:
+    with pytest.raises(StreamMissingError):
+        session.publish("streams.nope", Message(b"x"))
+    session.call(lambda channel: topology.declare_stream(channel, "a"))
+    session.connection._impl._transport._sock.shutdown(2)  # type: ignore[union-attr]
+    assert session.publish("streams.a", Message(b"x")) is False
+
+
+def test_nobody_there_is_one_clear_line() -> None:
+    url = "amqp://someone:secret@127.0.0.1:1/"
+    with (
+        Session([url], name="test", patience_s=0.2) as session,
+        pytest.raises(
+            BrokerUnreachableError, match=r"amqp://127.0.0.1:1/: not reachable"
+        ) as caught,
+    ):
+        session.publish("streams.a", Message(b"x"))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_wrong_password_is_refused_at_once(settings: Settings) -> None:
+    url = settings.need_amqp()[0].replace("test:", "test:wrong")
+    with (
+        Session([url], name="test") as session,
+        pytest.raises(BrokerRefusedError, match="user or password was refused") as caught,
+    ):
+        _ = session.channel
+    assert "wrong" not in str(caught.value)
+
+
+def test_the_loop_face_consumes_publishes_and_hears_confirms(
+    settings: Settings, session: Session
+) -> None:
+    # Given an operation's queue with a thousand messages
+    session.call(topology.declare_control)
+    session.call(lambda channel: topology.declare_stream(channel, "b"))
+    session.call(lambda channel: topology.declare_operation(channel, "op"))
+    session.call(lambda channel: topology.declare_operation(channel, "sink"))
+    session.call(lambda channel: topology.bind_operation(channel, "sink", "b"))
+    session.call(lambda channel: topology.bind_operation(channel, "op", "b"))
+    for number in range(100):
+        session.publish("streams.b", Message(b"%d" % number))
+    session.call(lambda channel: channel.queue_purge("operations.sink"))
+    session.call(lambda channel: topology.unbind_operation(channel, "op", "b"))
+
+    # When a loop relays them and acknowledges after the confirm
+    loop = EventLoop()
+    confirmed, errors = [0], list[BrokerError]()
+    tags = list[int]()
+
+    def deliver(delivered: Delivered) -> None:
+        tags.append(delivered.tag)
+        link.publish("streams.b", "", pika.BasicProperties(), delivered.body)
+
+    def confirm(number: int, multiple: bool, taken: bool) -> None:
+        assert taken
+        confirmed[0] = number if multiple else confirmed[0] + 1
+        if confirmed[0] >= 100:
+            link.ack(tags[-1], multiple=True)
+            link.flush("operations.op", lambda: link.close(loop.stop))
+
+    def ready() -> None:
+        link.consume("operations.op", deliver, prefetch=50, on_cancelled=loop.stop)
+
+    def lost(error: BrokerError) -> None:
+        errors.append(error)
+        loop.stop()
+
+    link = LoopConnection(loop, settings.need_amqp(), name="relay", on_ready=ready, on_lost=lost)
+    link.on_confirm = confirm
+    loop.call_later(10, loop.stop)
+    loop.run()
+
+    # Then all are there, and the input is empty
+    assert not errors
+    assert [
+        session.call(lambda c: c.basic_get("operations.sink", auto_ack=True))[2] for _ in range(100)
+    ] == [b"%d" % n for n in range(100)]
+    assert (
+        session.call(lambda c: c.queue_declare("operations.op", passive=True)).method.message_count
+        == 0
+    )
+    loop.close()
+
+
+def test_the_loop_face_says_why_it_could_not_connect() -> None:
+    loop, errors = EventLoop(), list[BrokerError]()
+
+    def lost(error: BrokerError) -> None:
+        errors.append(error)
+        loop.stop()
+
+    LoopConnection(
+        loop, ["amqp://x:secret@127.0.0.1:1/"], name="x", on_ready=loop.stop, on_lost=lost
+    )
+    loop.call_later(10, loop.stop)
+    loop.run()
+    assert isinstance(errors[0], BrokerUnreachableError)
+    loop.close()

@@ -1,0 +1,1 @@
+"""The entrance: the `streamboss` command, the quickstart's scripts, the embedded stack."""
