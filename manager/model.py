@@ -131,7 +131,7 @@ class OperationStatus:
     backlog_messages: int | None = None
     dead_letters: int | None = None
     since: datetime | None = None
-    counters: Counters = Counters()
+    counters: Counters = field(default_factory=Counters)
     rate_in: float | None = None
     rate_out: float | None = None
 

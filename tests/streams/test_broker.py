@@ -103,7 +103,7 @@ def test_the_loop_face_consumes_publishes_and_hears_confirms(
             link.flush("operations.op", lambda: link.close(loop.stop))
 
     def ready() -> None:
-        link.consume("operations.op", deliver, prefetch=50, on_cancelled=loop.stop)
+        link.consume("operations.op", deliver, prefetch=100, on_cancelled=loop.stop)
 
     def lost(error: BrokerError) -> None:
         errors.append(error)
