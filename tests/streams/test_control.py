@@ -1,0 +1,52 @@
+"""Control messages between manager and agents."""
+
+import json
+
+import pytest
+from pydantic import BaseModel
+
+from streams import control
+from streams.control import Assigned, Assignment, Heartbeat, LogLines
+from streams.definition import ProcessDefinition
+from streams.errors import ControlError
+
+_DEFINITION = ProcessDefinition(name="n", application="a", exec="cat", argv=("-u",))
+SAID: list[BaseModel] = [
+    Assignment(
+        term=3,
+        node="n1",
+        incarnation="1f",
+        operations=(
+            Assigned(
+                operation="o",
+                revision=1,
+                definition=_DEFINITION,
+                input_stream="a",
+                output_stream="b",
+            ),
+        ),
+    ),
+    Heartbeat(node="n1", incarnation="1f", slots=2, offers=("any",)),
+    LogLines(node="n1", operation="o", at=1.5, lines=("x",)),
+]
+
+
+@pytest.mark.parametrize("said", SAID, ids=lambda said: type(said).__name__)
+def test_what_is_said_is_understood_with_fields_of_a_newer_side_ignored(said: BaseModel) -> None:
+    raw = json.loads(control.encode(said))
+    raw["of_tomorrow"] = 1
+    assert control.decode(type(said), json.dumps(raw).encode()) == said
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b"{", "isn't JSON"),
+        (b"[]", "isn't a JSON object"),
+        (b'{"v": 2}', "version 2"),
+        (b'{"v": 1, "slots": -1}', "a heartbeat with 4 problems"),
+    ],
+)
+def test_what_cannot_be_understood_is_said(raw: bytes, why: str) -> None:
+    with pytest.raises(ControlError, match=why):
+        control.decode(Heartbeat, raw)

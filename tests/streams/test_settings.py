@@ -1,0 +1,66 @@
+"""Settings: the file, then the environment."""
+
+from pathlib import Path
+
+import pytest
+
+from streams.errors import SettingsError
+from streams.settings import Settings, login_of, vhost_of, without_password
+
+
+def test_the_file_is_found_upwards_and_the_environment_wins(tmp_path: Path) -> None:
+    (tmp_path / ".streamboss").mkdir()
+    (tmp_path / ".streamboss" / "env").write_text(
+        "# made by up\nSTREAMBOSS_AMQP_URL='amqp://u:p@127.0.0.1:1/, amqp://u:p@127.0.0.2:1/'\n"
+        "export STREAMBOSS_USER=from-file\nSTREAMBOSS_PASSWORD='a b'\n"
+    )
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    settings = Settings.load({"STREAMBOSS_USER": "from-environment"}, below)
+    assert settings.user == "from-environment"
+    assert settings.password == "a b"
+    assert settings.need_amqp() == ("amqp://u:p@127.0.0.1:1/", "amqp://u:p@127.0.0.2:1/")
+    assert settings.need_broker_api() == "http://127.0.0.1:15672"
+
+
+def test_secrets_do_not_show(tmp_path: Path) -> None:
+    settings = Settings.load(
+        {"STREAMBOSS_AMQP_URL": "amqp://u:secret@h/", "STREAMBOSS_PASSWORD": "secret"}, tmp_path
+    )
+    assert "secret" not in repr(settings)
+    assert without_password("amqps://u:secret@h:5671/v") == "amqps://h:5671/v"
+
+
+def test_every_problem_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"AMQP_URL.*MANAGER_URL") as caught:
+        Settings.load(
+            {"STREAMBOSS_AMQP_URL": "http://u:secret@h", "STREAMBOSS_MANAGER_URL": "h:1"}, tmp_path
+        )
+    assert "secret" not in str(caught.value)
+
+
+def test_what_is_missing_is_said_with_what_to_do(tmp_path: Path) -> None:
+    settings = Settings.load({}, tmp_path)
+    with pytest.raises(SettingsError, match="streamboss up"):
+        settings.need_amqp()
+    with pytest.raises(SettingsError, match="streamboss up"):
+        settings.need_manager()
+
+
+def test_a_broken_file_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / ".streamboss").mkdir()
+    (tmp_path / ".streamboss" / "env").write_text("A=1\nwhat is this\n")
+    with pytest.raises(SettingsError, match=r"env, line 2: expected NAME=VALUE"):
+        Settings.load({}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("url", "vhost"),
+    [("amqp://h", "/"), ("amqp://h/", "/"), ("amqp://h/%2F", "/"), ("amqp://h/a%2Fb", "a/b")],
+)
+def test_the_vhost_is_the_path(url: str, vhost: str) -> None:
+    assert vhost_of(url) == vhost
+
+
+def test_logins_are_unquoted() -> None:
+    assert login_of("amqp://u%40x:p%2F@h/") == ("u@x", "p/")
