@@ -4,7 +4,6 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := streams agent manager tools tests
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,7 +35,10 @@ test: setup ## the tests, long matrices at sample points
 	$(BIN)/pytest -m "not long"
 
 test-long: setup ## every test, unsampled
-	STREAMBOSS_LONG=1 $(BIN)/pytest
+	$(BIN)/pytest
+
+bench: setup ## the benchmarks, all or ONLY=service
+	$(BIN)/python -m bench $(ONLY)
 
 lock: ## write requirements.lock anew from pyproject.toml
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

@@ -1,0 +1,81 @@
+"""Run the suite: `make bench`, `make bench ONLY=service`."""
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from bench.path import Turn
+from bench.scenarios import SCENARIOS, Scenario
+from tests.rabbit import BrokerNode, running_node
+
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Run the scenarios named on the command line, or all."""
+    chosen = [each for each in SCENARIOS if not sys.argv[1:] or each.name in sys.argv[1:]]
+    with running_node() as node:
+        for scenario in chosen:
+            report(scenario, measure(scenario, node))
+
+
+def measure(scenario: Scenario, node: BrokerNode) -> list[Turn]:
+    """Let all contenders take turns, `ROUNDS` times."""
+    turns: list[Turn] = []
+    for number in range(ROUNDS):
+        for one in scenario.round(node):
+            print(f"{scenario.name} {number + 1}/{ROUNDS}: {line(one)}", file=sys.stderr)
+            turns.append(one)
+    return turns
+
+
+def line(one: Turn) -> str:
+    """Return a turn in words."""
+    cpu = "" if one.cpu_us is None else f", {one.cpu_us:.1f} us CPU a message"
+    return f"{one.contender}: {one.rate:,.0f} {one.unit}{cpu}"
+
+
+def report(scenario: Scenario, turns: list[Turn]) -> None:
+    """Print medians, spreads and ratios; keep the turns as JSON."""
+    by_name: dict[str, list[Turn]] = defaultdict(list)
+    for one in turns:
+        by_name[one.contender].append(one)
+    yardstick = by_name[scenario.yardstick]
+    print(f"\n## {scenario.name}: {scenario.question}\n\nTarget: {scenario.target}\n")
+    print("| contender | ratio | median | spread | CPU a message | CPU ratio |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name, mine in by_name.items():
+        print(row(name, mine, yardstick))
+    RESULTS.mkdir(exist_ok=True)
+    record = {"at": time.time(), "turns": [vars_of(one) for one in turns]}
+    (RESULTS / f"{scenario.name}.json").write_text(json.dumps(record, indent=1) + "\n")
+
+
+def vars_of(one: Turn) -> dict[str, object]:
+    """Return a turn as plain JSON values."""
+    return {"contender": one.contender, "rate": one.rate, "unit": one.unit, "cpu_us": one.cpu_us}
+
+
+def row(name: str, mine: list[Turn], yardstick: list[Turn]) -> str:
+    """Return one line of the table."""
+    rates = [one.rate for one in mine]
+    ratio = statistics.median(rates) / statistics.median(one.rate for one in yardstick)
+    cpu, cpu_ratio = "-", "-"
+    cpus = [one.cpu_us for one in mine if one.cpu_us is not None]
+    theirs = [one.cpu_us for one in yardstick if one.cpu_us is not None]
+    if cpus:
+        cpu = f"{statistics.median(cpus):.1f} us"
+    if cpus and theirs:
+        cpu_ratio = f"{statistics.median(cpus) / statistics.median(theirs):.2f}"
+    median = f"{statistics.median(rates):,.0f} {mine[0].unit}"
+    spread = f"{min(rates):,.0f}-{max(rates):,.0f}"
+    return f"| {name} | {ratio:.2f} | {median} | {spread} | {cpu} | {cpu_ratio} |"
+
+
+if __name__ == "__main__":
+    main()

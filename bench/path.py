@@ -1,0 +1,122 @@
+"""One contender's turn: messages wait in a queue, it moves them, every one is checked."""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+
+import pika
+
+from streams.broker import Session, topology
+from streams.message import MessageIds, now_us
+from streams.settings import Settings
+from tests.rabbit import BrokerNode
+
+INPUT, OUTPUT = "input", "output"
+OPERATION, SINK = "bench", "sink"
+BODY_BYTES = 100
+DEADLINE_S = 120.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one contender did in one turn; `cpu_us` is its own process's CPU for a message."""
+
+    contender: str
+    rate: float
+    cpu_us: float | None = None
+    unit: str = "msg/s"
+
+
+#: Runs a contender on (settings, input queue, output exchange) for the length of a block.
+Contender = Callable[[Settings, str, str], AbstractContextManager[subprocess.Popen[bytes]]]
+
+
+def body(number: int) -> bytes:
+    """Return the numbered body of 100 bytes."""
+    return b"%d " % number + b"x" * (BODY_BYTES - len(b"%d " % number))
+
+
+def turn(
+    node: BrokerNode,
+    name: str,
+    contender: Contender,
+    count: int,
+    expected: Callable[[bytes], bytes] = lambda sent: sent,
+) -> Turn:
+    """Let `contender` move `count` messages, and check that each came out, in order.
+
+    The clock runs from the first output to the last, so that starting up doesn't count.
+    """
+    with node.vhost() as settings, Session(settings.need_amqp(), name="bench") as session:
+        _prepare(session, count)
+        queue, exchange = f"operations.{OPERATION}", f"streams.{OUTPUT}"
+        with contender(settings, queue, exchange) as process:
+            first = _wait_for(session, count // 20)
+            start_s, start_cpu = time.monotonic(), cpu_s(process.pid)
+            last = _wait_for(session, count)
+            seconds, cpu = time.monotonic() - start_s, cpu_s(process.pid) - start_cpu
+        _check(session, count, expected)
+    moved = last - first
+    return Turn(name, moved / seconds, cpu / moved * 1e6)
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU seconds of one process, its children not counted."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:  # noqa: PTH123
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _prepare(session: Session, count: int) -> None:
+    session.call(topology.declare_control)
+    for operation, stream in ((OPERATION, INPUT), (SINK, OUTPUT)):
+        session.call(partial(topology.declare_stream, stream=stream))
+        session.call(partial(topology.declare_operation, operation=operation))
+        session.call(partial(topology.bind_operation, operation=operation, stream=stream))
+    ids = MessageIds()
+    channel = session.connection.channel()  # without confirms: the count is waited for below
+    for number in range(count):
+        us = now_us()
+        properties = pika.BasicProperties(
+            content_type="text/plain",
+            delivery_mode=2,
+            message_id=ids.next(),
+            timestamp=us // 1_000_000,
+        )
+        channel.basic_publish(f"streams.{INPUT}", "", body(number), properties)
+    _wait_for(session, count, f"operations.{OPERATION}")
+
+
+def _wait_for(session: Session, count: int, queue: str = f"operations.{SINK}") -> int:
+    deadline = time.monotonic() + DEADLINE_S
+    while (there := _depth(session, queue)) < count:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"only {there} of {count} messages in {queue}")
+        time.sleep(0.01)
+    return there
+
+
+def _depth(session: Session, queue: str) -> int:
+    answer = session.call(lambda channel: channel.queue_declare(queue, passive=True))
+    return int(answer.method.message_count)
+
+
+def _check(session: Session, count: int, expected: Callable[[bytes], bytes]) -> None:
+    bodies = _drain(session)
+    for number in range(count):
+        if next(bodies) != expected(body(number)):
+            raise RuntimeError(f"message {number} is missing, changed or out of order")
+
+
+def _drain(session: Session) -> Iterator[bytes]:
+    channel = session.connection.channel()
+    for _method, _properties, content in channel.consume(
+        f"operations.{SINK}", auto_ack=True, inactivity_timeout=5
+    ):
+        yield content or b""
+    channel.cancel()

@@ -1,0 +1,76 @@
+"""What is measured. Each scenario's contenders take turns on one broker: A B C A B C ..."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import contenders
+from bench.path import Turn, turn
+from tests.rabbit import BrokerNode
+
+_SPAWN_SOURCE = Path(__file__).parent / "peers" / "spawn.c"
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A question, and how to answer it once."""
+
+    name: str
+    question: str
+    #: the contender to which the others are set in relation
+    yardstick: str
+    target: str
+    round: Callable[[BrokerNode], Iterator[Turn]]
+
+
+def service(node: BrokerNode) -> Iterator[Turn]:
+    """Service `cat`, both kinds of replies, beside a bare relay."""
+    count = 20_000
+    for replies in ("any", "one"):
+        yield turn(node, "stock-pika relay", contenders.relay, count)
+        cat = contenders.operator(exec="cat", process_type="service", replies=replies)
+        yield turn(node, f"streamboss service, replies: {replies}", cat, count)
+    yield turn(node, "stock-pika relay", contenders.relay, count)
+
+
+def single(node: BrokerNode) -> Iterator[Turn]:
+    """Single `tr`, a process a message, beside the spawn limit and what a shell user writes."""
+    cores = os.cpu_count() or 1
+    upper = contenders.operator(exec="tr a-z A-Z", concurrency=cores)
+    yield _spawn_limit(cores, 2000)
+    yield turn(node, "streamboss single", upper, 2000, bytes.upper)
+    yield turn(node, "amqp-consume with tr | amqp-publish", contenders.amqp_tools, 200, bytes.upper)
+    yield _spawn_limit(cores, 2000)
+
+
+def _spawn_limit(concurrency: int, count: int) -> Turn:
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "spawn"
+        subprocess.run(["/usr/bin/cc", "-O2", "-o", program, _SPAWN_SOURCE], check=True)
+        answer = subprocess.run(
+            [program, str(count), str(concurrency), "/usr/bin/tr", "a-z", "A-Z"],
+            capture_output=True,
+            check=True,
+        )
+    return Turn(f"limit: C, spawn of tr, {concurrency} at a time", count / float(answer.stdout))
+
+
+SCENARIOS = (
+    Scenario(
+        "service",
+        "How fast does a service operation move messages?",
+        "stock-pika relay",
+        "rate >= 1.5 x the relay, CPU a message <= 0.3 x the relay's",
+        service,
+    ),
+    Scenario(
+        "single",
+        "How fast does a single operation start a program for each message?",
+        f"limit: C, spawn of tr, {os.cpu_count()} at a time",
+        "rate >= 0.55 x the limit, >= 5 x amqp-consume",
+        single,
+    ),
+)

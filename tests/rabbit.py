@@ -1,0 +1,94 @@
+"""A real RabbitMQ node of our own, on free ports, that may be killed and started again."""
+
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
+
+from streams.management import Management
+from streams.settings import Settings
+from tools.stack import rabbitmq
+from tools.stack.ports import free_ports
+
+READY_S = 60
+#: A tmpfs spares the machine's disk the broker's fsyncs.
+_SHM = Path("/dev/shm")
+
+
+@dataclass
+class BrokerNode:
+    """A running node."""
+
+    node: rabbitmq.Node
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """End the node as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+    def start(self) -> None:
+        """Start the node again on its data and wait until it is ready."""
+        self.process = _start(self.node)
+        self.wait_ready()
+
+    def management(self, vhost: str = "/") -> Management:
+        """Return the node's management API, seen from `vhost`."""
+        return Management(
+            self.node.api_url, user=self.node.user, password=self.node.password, vhost=vhost
+        )
+
+    def wait_ready(self) -> None:
+        """Wait until the node serves; raise with the end of its log if it doesn't."""
+        with self.management() as management:
+            deadline = time.monotonic() + READY_S
+            while not management.alive():
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    log = (self.node.folder / "console.log").read_text()[-3000:]
+                    raise RuntimeError(f"RabbitMQ did not start:\n{log}")
+                time.sleep(0.1)
+
+    @contextmanager
+    def vhost(self) -> Iterator[Settings]:
+        """Give settings for a fresh vhost, gone at the end of the block."""
+        name = f"test-{secrets.token_hex(6)}"
+        with self.management() as management:
+            management.put_vhost(name)
+            yield replace(
+                Settings(broker_api_url=self.node.api_url),
+                amqp_urls=(self.node.amqp_url + quote(name, safe=""),),
+            )
+            management.delete_vhost(name)
+
+
+def _start(node: rabbitmq.Node) -> subprocess.Popen[bytes]:
+    with (node.folder / "console.log").open("ab") as log:
+        return subprocess.Popen(
+            node.command(), env=node.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+
+
+@contextmanager
+def running_node() -> Iterator[BrokerNode]:
+    """Run a node for the length of a `with` block."""
+    if not rabbitmq.SERVER.exists():
+        raise RuntimeError("RabbitMQ is not installed: 'make setup' installs it")
+    folder = Path(tempfile.mkdtemp(prefix="sb-rabbit-", dir=_SHM if _SHM.is_dir() else None))
+    node = rabbitmq.Node(folder, rabbitmq.Ports(*free_ports(5)), "test", secrets.token_hex(8))
+    node.write_files()
+    epmd = subprocess.Popen(node.epmd_command(), env={"PATH": "/usr/bin"})
+    running = BrokerNode(node, _start(node))
+    try:
+        running.wait_ready()
+        yield running
+    finally:
+        running.kill()
+        epmd.kill()
+        epmd.wait()
+        shutil.rmtree(folder, ignore_errors=True)
