@@ -49,7 +49,7 @@ class Session:
     def __init__(
         self, urls: Sequence[str], *, name: str, patience_s: float = 5.0, vhost: str | None = None
     ) -> None:
-        self._urls = tuple(urls)
+        self.urls = tuple(urls)
         self._name = name
         self._vhost = vhost
         self._patience_s = patience_s
@@ -103,7 +103,7 @@ class Session:
                     raise explain_channel(error) from None
                 except _LOST as error:
                     self._drop()
-                    raise explain(error, self._urls) from None
+                    raise explain(error, self.urls) from None
         raise AssertionError("unreachable")  # pragma: no cover
 
     def publish(self, exchange: str, message: Message, *, routing_key: str = "") -> bool:
@@ -151,11 +151,11 @@ class Session:
             self.on_channel(self._channel)
 
     def _connect(self) -> pika.BlockingConnection:
-        configs = [parameters(url, self._name, self._vhost) for url in self._urls]
+        configs = [parameters(url, self._name, self._vhost) for url in self.urls]
         try:
             return pika.BlockingConnection(configs)
         except (AMQPError, OSError) as error:
-            raise explain(error, self._urls) from None
+            raise explain(error, self.urls) from None
 
     def _drop(self) -> None:
         connection, self._connection, self._channel = self._connection, None, None
@@ -231,22 +231,37 @@ class BrokerThread:
         pause_s = 0.1
         while not self._stopping.is_set():
             try:
-                connection = self._session.connection
+                _ = self._session.connection
                 self._connected.set()
                 self.last_error, pause_s = None, 0.1
                 self._serve_calls()
-                connection.process_data_events(time_limit=0.5)
-            except (BrokerError, AMQPError, OSError) as error:
+                # a call may have met a loss: ask for the connection anew
+                self._session.connection.process_data_events(time_limit=0.5)
+            except Exception as error:  # noqa: BLE001 - a thread that others rely on goes on
                 self._connected.clear()
-                self.last_error = self._session_error(error)
-                log.warning("%s", self.last_error)
+                self.last_error = self._explained(error)
                 self._session.close()
+                self._refuse_calls(self.last_error)
                 self._stopping.wait(pause_s)
                 pause_s = min(pause_s * 2, 3.0)
         self._session.close()
 
-    def _session_error(self, error: BaseException) -> BrokerError:
-        return error if isinstance(error, BrokerError) else explain(error, self._session._urls)  # noqa: SLF001
+    def _explained(self, error: Exception) -> BrokerError:
+        if isinstance(error, AMQPError | OSError):
+            error = explain(error, self._session.urls)
+        if isinstance(error, BrokerError):
+            log.warning("%s", error)
+            return error
+        log.exception("the broker's thread met a bug; it starts over")
+        return BrokerError(f"broker: {error!r}")
+
+    def _refuse_calls(self, error: BrokerError) -> None:
+        """Let nobody wait for a broker that isn't there; whoever asks later is heard again."""
+        with self._lock:
+            refused, self._calls = self._calls, []
+        for _, future in refused:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)
 
     def _serve_calls(self) -> None:
         while True:

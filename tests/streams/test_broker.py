@@ -3,7 +3,7 @@
 import pika
 import pytest
 
-from streams.broker import Delivered, EventLoop, LoopConnection, Session, topology
+from streams.broker import BrokerThread, Delivered, EventLoop, LoopConnection, Session, topology
 from streams.errors import (
     BrokerError,
     BrokerRefusedError,
@@ -140,3 +140,28 @@ def test_the_loop_face_says_why_it_could_not_connect() -> None:
     loop.run()
     assert isinstance(errors[0], BrokerUnreachableError)
     loop.close()
+
+
+def test_a_broker_thread_serves_calls_and_comes_back_after_a_lost_connection(
+    settings: Settings,
+) -> None:
+    channels = list[object]()
+    thread = BrokerThread(settings.need_amqp(), name="test", on_channel=channels.append)
+    thread.start()
+    thread.call(lambda s: s.call(lambda channel: topology.declare_stream(channel, "a")))
+    assert thread.connected
+    with pytest.raises(StreamMissingError):
+        thread.call(lambda s: s.publish("streams.nope", Message(b"x")))
+    thread.call(lambda s: s.connection.close())
+    assert thread.call(lambda s: s.publish("streams.a", Message(b"x"))) is False
+    assert len(channels) >= 3
+    thread.stop()
+
+
+def test_a_broker_thread_without_a_broker_refuses_calls_and_does_not_hang() -> None:
+    thread = BrokerThread(["amqp://u:secret@127.0.0.1:1/"], name="test")
+    thread.start()
+    with pytest.raises(BrokerUnreachableError, match="not reachable"):
+        thread.call(lambda s: s.publish("streams.a", Message(b"x")))
+    assert not thread.connected
+    thread.stop()
