@@ -252,7 +252,7 @@ class BrokerThread:
         if isinstance(error, BrokerError):
             log.warning("%s", error)
             return error
-        log.exception("the broker's thread met a bug; it starts over")
+        log.error("the broker's thread met a bug; it starts over", exc_info=error)
         return BrokerError(f"broker: {error!r}")
 
     def _refuse_calls(self, error: BrokerError) -> None:
