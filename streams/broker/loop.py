@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pika
-from pika.adapters.select_connection import IOLoop
+from pika.adapters.select_connection import IOLoop, PollEvents
 from pika.adapters.utils import io_services_utils
 from pika.channel import Channel
 from pika.exceptions import AMQPChannelError, ChannelClosedByClient, ConnectionClosedByClient
@@ -65,15 +65,15 @@ class EventLoop:
     def watch(
         self, fd: int, *, read: Callback | None = None, write: Callback | None = None
     ) -> None:
-        """Call `read` while `fd` is readable or at its end, `write` while it is writable.
+        """Call `read` while `fd` is readable or ended, `write` while it is writable or broken.
 
         Replaces what was watched on `fd`; with neither, forgets it.
         """
         known = fd in self._watched
-        events = (IOLoop.READ if read else 0) | (IOLoop.WRITE if write else 0)
-        if not events:
+        if read is None and write is None:
             self.unwatch(fd)
             return
+        events = IOLoop.ERROR | (IOLoop.READ if read else 0) | (IOLoop.WRITE if write else 0)
         self._watched[fd] = (read, write)
         if known:
             self.io.update_handler(fd, events)
@@ -87,15 +87,14 @@ class EventLoop:
 
     def _dispatch(self, fd: int, events: int) -> None:
         read, write = self._watched.get(fd, (None, None))
-        if events & (IOLoop.READ | IOLoop.ERROR) and read is not None:
+        ended = events & (IOLoop.ERROR | PollEvents.HANGUP)
+        if read is not None and (ended or events & IOLoop.READ):
             read()
-        elif events & IOLoop.ERROR and write is not None:
-            write()  # its write fails with EPIPE, which tells it more than we could
+        # `read` may have changed what is watched
+        if self._watched.get(fd, (None, None))[1] is not write or write is None:
             return
-        if events & IOLoop.WRITE and fd in self._watched:
-            write = self._watched[fd][1]
-            if write is not None:
-                write()
+        if ended or events & IOLoop.WRITE:
+            write()
 
     def run(self) -> None:
         """Serve until `stop`."""
