@@ -41,11 +41,43 @@ class Delivered:
 OnDelivered = Callable[[Delivered], None]
 
 
+class _Rounds(IOLoop):
+    """pika's loop, with a list of what to do at the end of each round, before it waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before_wait: list[Callback] = []
+
+
+class _GatheringConnection(pika.SelectConnection):
+    """Writes what one round of the loop produced at once.
+
+    pika sends each frame by a system call of its own, three for a published message.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._gathered: list[bytes] = []
+        super().__init__(*arguments, **options)
+        self._rounds = self.ioloop
+        self._rounds.before_wait.append(self._write_gathered)
+
+    def _adapter_emit_data(self, data: bytes) -> None:
+        self._gathered.append(data)
+
+    def _write_gathered(self) -> None:
+        if self.is_closed:
+            self._rounds.before_wait.remove(self._write_gathered)
+        elif self._gathered and self._transport is not None:
+            joined = b"".join(self._gathered)
+            self._gathered.clear()
+            self._transport.write(joined)
+
+
 class EventLoop:
     """pika's loop, with file descriptors and timers for everybody else."""
 
     def __init__(self) -> None:
-        self.io = IOLoop()
+        self.io = _Rounds()
         self._stopping = False
         self._watched: dict[int, tuple[Callback | None, Callback | None]] = {}
 
@@ -106,6 +138,8 @@ class EventLoop:
         self.io.activate_poller()
         try:
             while not self._stopping and not done():
+                for act in tuple(self.io.before_wait):
+                    act()
                 self.io.poll()
                 self.io.process_timeouts()
         finally:
@@ -153,7 +187,7 @@ class LoopConnection:
         #: called with True when the broker blocks publishers (an alarm), False when it ends
         self.on_blocked: Callable[[bool], None] = lambda _blocked: None
         configs = [parameters(url, name, vhost) for url in self._urls]
-        pika.SelectConnection.create_connection(configs, self._opened, custom_ioloop=loop.io)
+        _GatheringConnection.create_connection(configs, self._opened, custom_ioloop=loop.io)
 
     @property
     def channel(self) -> Channel:
