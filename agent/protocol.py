@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from streams.control import Assigned, OperatorReport
 
+#: Where the kernel allows no pid namespace, operator and programs carry this, and the agent ends
+#: whatever still does when its operator is gone.
+MARK_VARIABLE = "STREAMBOSS_AGENT_MARK"
+
 
 class ExitStatus(IntEnum):
     """How an operator process ends."""
@@ -35,6 +39,8 @@ class Connect(_Line):
     node: str
     scratch: str
     """An empty folder of the operator's own: HOME and, by default, cwd of its programs."""
+    mark: str | None = None
+    """What `MARK_VARIABLE` has to be in its programs' environment; None: leave it out."""
 
 
 class Start(_Line):

@@ -51,5 +51,9 @@ class QueueMissingError(BrokerError):
     """A queue that should be there doesn't exist."""
 
 
+class QueueLockedError(BrokerError):
+    """Another connection, perhaps a dead one that the broker still believes in, owns the queue."""
+
+
 class TopologyConflictError(BrokerError):
     """An exchange or queue of that name exists with other properties."""

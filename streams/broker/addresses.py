@@ -20,6 +20,7 @@ from streams.errors import (
     BrokerError,
     BrokerRefusedError,
     BrokerUnreachableError,
+    QueueLockedError,
     QueueMissingError,
     StreamMissingError,
     TopologyConflictError,
@@ -81,20 +82,23 @@ def explain_channel(error: AMQPChannelError) -> BrokerError:
     text = error.reply_text
     match error.reply_code:
         case 404 if "no exchange" in text:
-            stream = stream_of(_quoted(text))
-            what = f"stream {stream!r}" if stream else f"exchange {_quoted(text)!r}"
-            return StreamMissingError(
-                f"{what} doesn't exist"
-                + (f": 'streamboss create-stream {stream}' creates it" if stream else "")
-            )
+            return _stream_missing(text)
         case 404:
             return QueueMissingError(f"queue {_quoted(text)!r} doesn't exist")
+        case 405:
+            return QueueLockedError(f"queue {_quoted(text)!r} belongs to another connection")
         case 403:
             return BrokerRefusedError(f"broker: no right to do this: {text}")
-        case 406:
-            return TopologyConflictError(f"broker: {text}")
         case code:
-            return BrokerError(f"broker: {code} {text}")
+            kind = TopologyConflictError if code == PRECONDITION_FAILED else BrokerError
+            return kind(f"broker: {code} {text}")
+
+
+def _stream_missing(text: str) -> StreamMissingError:
+    stream = stream_of(_quoted(text))
+    what = f"stream {stream!r}" if stream else f"exchange {_quoted(text)!r}"
+    cure = f": 'streamboss create-stream {stream}' creates it" if stream else ""
+    return StreamMissingError(f"{what} doesn't exist{cure}")
 
 
 def root_cause(error: BaseException) -> BaseException:
