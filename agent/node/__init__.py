@@ -1,0 +1,68 @@
+"""The node agent: a machine's part in Streamboss, `streamboss agent --config agent.json`."""
+
+import logging
+import resource
+import sys
+import time
+from pathlib import Path
+
+from agent.node.agent import NodeAgent
+from agent.node.config import AgentConfig
+from agent.node.isolation import Isolation, end_marked, isolation
+from agent.node.pool import Ground
+from agent.node.scratch import Scratch
+
+__all__ = ["run"]
+
+#: Descriptors that an operator process costs us, and what we need ourselves.
+_FDS_EACH, _FDS_OWN = 4, 128
+_SWEEPS, _SWEEP_S = 50, 0.1
+
+
+def run(config_path: Path, *, namespaces: bool | None = None) -> int:
+    """Be this machine's agent until SIGTERM; return the exit status. The main thread's work.
+
+    `namespaces` says whether operators get a pid namespace of their own; by default whatever the
+    kernel allows.
+
+    Raises:
+        SettingsError: the file, or the scratch folder that it names, won't do.
+    """
+    _log_to_stderr()
+    config = AgentConfig.load(config_path)
+    scratch = Scratch(config.scratch, config.name)
+    try:
+        ways = isolation(config.name, scratch.folder, namespaces=namespaces)
+        _end_leftovers(ways)
+        _allow_descriptors(config.slots)
+        status = NodeAgent(Ground(config, scratch, ways)).serve()
+        _end_leftovers(ways)
+    finally:
+        scratch.close()
+    return status
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(message)s",
+    )
+    # what it has to say about connections `Link` says in one line
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+
+
+def _end_leftovers(ways: Isolation) -> None:
+    """End what carries our mark: an agent that was killed left it, or we did just now."""
+    if ways.family is not None:
+        for _ in range(_SWEEPS):
+            if not end_marked(ways.family):
+                break
+            time.sleep(_SWEEP_S)
+
+
+def _allow_descriptors(slots: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = _FDS_OWN + _FDS_EACH * slots
+    if resource.RLIM_INFINITY not in {soft, hard} and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(needed, hard), hard))
