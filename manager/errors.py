@@ -1,0 +1,42 @@
+"""The manager's expected failures; `manager/api/problems.py` gives each one its HTTP status."""
+
+from collections.abc import Sequence
+
+from streams.errors import StreamsError
+
+_SHOWN = 10
+
+
+class NotFoundError(StreamsError):
+    """There is no such thing, or not for this user."""
+
+
+class ConflictError(StreamsError):
+    """What is there forbids it: it exists with other values, or is in use."""
+
+
+class UnauthorizedError(StreamsError):
+    """Nobody we know: no login, or a wrong one."""
+
+
+class ForbiddenError(StreamsError):
+    """Somebody we know, who may not do this."""
+
+
+class InvalidError(StreamsError):
+    """A request with problems; `problems` holds one line for each, the field's name first."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("; ".join(self.problems))
+
+
+class StoreUnavailableError(StreamsError):
+    """The database doesn't answer. Waiting may help."""
+
+
+def listed(kind: str, names: Sequence[str]) -> str:
+    """Return `operation 'a'` or `operations 'a', 'b'`; the first ten by name."""
+    shown = ", ".join(repr(name) for name in names[:_SHOWN])
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{kind}{'' if len(names) == 1 else 's'} {shown}{more}"

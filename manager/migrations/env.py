@@ -1,0 +1,14 @@
+"""Alembic's entry: runs the migrations on the connection that the store hands over."""
+
+from alembic import context
+
+from manager.store.tables import Base
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection,
+    target_metadata=Base.metadata,
+    render_as_batch=True,  # SQLite can't alter a table: batch mode builds it anew
+)
+with context.begin_transaction():
+    context.run_migrations()

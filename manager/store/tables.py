@@ -1,0 +1,125 @@
+"""The manager's tables. A change here needs a migration; a test compares the two."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, MetaData, String, TypeDecorator
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment, always UTC. SQLite keeps no time zones, so it is taken off and put on here."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return what the database keeps."""
+        del dialect
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the moment in UTC."""
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def now() -> datetime:
+    """Return this moment."""
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    """What all tables share: constraints with names, so that migrations can drop them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(column_0_label)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class UserRow(Base):
+    """Somebody who may log in."""
+
+    __tablename__ = "users"
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    role: Mapped[str] = mapped_column(String(10))
+    password_hash: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime] = mapped_column(Instant, default=now)
+
+
+class TokenRow(Base):
+    """A token that logs a user in, known only by its hash."""
+
+    __tablename__ = "tokens"
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_name: Mapped[str] = mapped_column(ForeignKey("users.name", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(Instant, default=now)
+
+
+class DefinitionRow(Base):
+    """A process definition. Ids are never given twice, also after a removal."""
+
+    __tablename__ = "process_definitions"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's own spelling
+    id: Mapped[int] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(default=1)
+    owner: Mapped[str] = mapped_column(String(100), index=True)
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(Instant, default=now)
+
+
+class StreamRow(Base):
+    """A stream; `owner` is empty for the manager's own."""
+
+    __tablename__ = "streams"
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime] = mapped_column(Instant, default=now)
+
+
+class OperationRow(Base):
+    """An operation. The foreign keys are what keeps streams and definitions in use alive."""
+
+    __tablename__ = "operations"
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(100))
+    process_definition_id: Mapped[int] = mapped_column(
+        ForeignKey("process_definitions.id"), index=True
+    )
+    input_stream: Mapped[str] = mapped_column(ForeignKey("streams.name"), index=True)
+    output_stream: Mapped[str] = mapped_column(ForeignKey("streams.name"), index=True)
+    revision: Mapped[int] = mapped_column(default=1)
+    demand: Mapped[str] = mapped_column(String(10))
+    instances_min: Mapped[int]
+    instances_max: Mapped[int]
+    linger_s: Mapped[float]
+    drain_s: Mapped[float]
+    backlog: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(Instant, default=now)
+
+
+class NodeRow(Base):
+    """A node that was added."""
+
+    __tablename__ = "nodes"
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(100))
+    added_at: Mapped[datetime] = mapped_column(Instant, default=now)
+
+
+class LeaseRow(Base):
+    """Which manager leads: one row. `until_s` is in seconds since 1970 by the database's clock."""
+
+    __tablename__ = "leases"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    holder: Mapped[str | None] = mapped_column(String(200))
+    term: Mapped[int]
+    until_s: Mapped[float]

@@ -1,0 +1,111 @@
+"""Users and their tokens in the store. Passwords and tokens come here as hashes only."""
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from manager.errors import ConflictError, NotFoundError
+from manager.model import Role, User
+from manager.store.database import Database
+from manager.store.paging import Page, paged
+from manager.store.tables import DefinitionRow, NodeRow, OperationRow, StreamRow, TokenRow, UserRow
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A user with the hash that a password has to fit."""
+
+    user: User
+    password_hash: str = field(repr=False)
+
+
+class UserQueries(Database):
+    """Users and tokens."""
+
+    def create_user(self, name: str, role: Role, password_hash: str) -> User:
+        """Keep a new user."""
+        with self._writing() as session:
+            if session.get(UserRow, name):
+                raise ConflictError(f"user {name!r} exists already")
+            row = UserRow(name=name, role=role, password_hash=password_hash)
+            session.add(row)
+            session.flush()
+            return to_user(row)
+
+    def update_user(
+        self, name: str, *, role: Role | None = None, password_hash: str | None = None
+    ) -> User:
+        """Change a user's role or password; another password ends all tokens."""
+        with self._writing() as session:
+            row = _row(session, name)
+            if role is not None and role != row.role:
+                _keep_an_admin(session, row)
+                row.role = role
+            if password_hash is not None:
+                row.password_hash = password_hash
+                for token in session.scalars(select(TokenRow).where(TokenRow.user_name == name)):
+                    session.delete(token)
+            session.flush()
+            return to_user(row)
+
+    def find_login(self, name: str) -> Login | None:
+        """Return a user with the password's hash, or None."""
+        with self._reading() as session:
+            row = session.get(UserRow, name)
+            return Login(to_user(row), row.password_hash) if row else None
+
+    def get_user(self, name: str) -> User:
+        """Return a user."""
+        with self._reading() as session:
+            return to_user(_row(session, name))
+
+    def page_users(self, *, limit: int, offset: int) -> Page[User]:
+        """Return some users, by name."""
+        query = select(UserRow).order_by(UserRow.name)
+        with self._reading() as session:
+            return paged(session, query, to_user, limit=limit, offset=offset)
+
+    def delete_user(self, name: str, *, heir: str) -> None:
+        """Remove a user with all tokens; what the user owned becomes `heir`'s."""
+        with self._writing() as session:
+            row = _row(session, name)
+            if name == heir:
+                raise ConflictError(f"user {name!r} can't remove themselves: ask another admin")
+            _keep_an_admin(session, row)
+            for table in (DefinitionRow, StreamRow, OperationRow, NodeRow):
+                session.execute(update(table).where(table.owner == name).values(owner=heir))
+            session.delete(row)
+
+    def add_token(self, user: str, token_hash: str) -> None:
+        """Keep another token of a user."""
+        with self._writing() as session:
+            _row(session, user)
+            session.add(TokenRow(token_hash=token_hash, user_name=user))
+
+    def find_token(self, token_hash: str) -> User | None:
+        """Return the user whom a token logs in, or None."""
+        query = select(UserRow).join(TokenRow, TokenRow.user_name == UserRow.name)
+        with self._reading() as session:
+            row = session.scalar(query.where(TokenRow.token_hash == token_hash))
+            return to_user(row) if row else None
+
+
+def to_user(row: UserRow) -> User:
+    """Return the row as a value."""
+    return User(name=row.name, role=Role(row.role))
+
+
+def _row(session: Session, name: str) -> UserRow:
+    row = session.get(UserRow, name)
+    if row is None:
+        raise NotFoundError(f"there is no user {name!r}")
+    return row
+
+
+def _keep_an_admin(session: Session, leaving: UserRow) -> None:
+    others = select(func.count()).where(
+        UserRow.role == Role.ADMIN.value, UserRow.name != leaving.name
+    )
+    if leaving.role == Role.ADMIN and not session.scalar(others):
+        raise ConflictError(f"user {leaving.name!r} is the only admin: make another one first")
