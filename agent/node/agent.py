@@ -123,7 +123,9 @@ class NodeAgent:
                 log.warning("%s", error)
             return
         if assignment is not None:
-            self._term = assignment.term
+            if assignment.term != self._term:
+                self._term = assignment.term
+                self._changed()
             self._operators.want(assignment.operations)
 
     def _tick(self) -> None:
