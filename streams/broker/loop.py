@@ -182,8 +182,9 @@ class LoopConnection:
         self._sequence = 0
         #: called with (sequence number, multiple, whether the broker took it)
         self.on_confirm: OnConfirm = lambda _tag, _multiple, _taken: None
-        #: called with the `message_id` of what no queue collected, before its confirm
-        self.on_return: Callable[[str | None], None] = lambda _message_id: None
+        #: called with the exchange of each message that no queue collected, before its confirm
+        self.on_return: Callable[[str], None] = lambda _exchange: None
+        self._on_consumer_gone: Callback = lambda: None
         #: called with True when the broker blocks publishers (an alarm), False when it ends
         self.on_blocked: Callable[[bool], None] = lambda _blocked: None
         configs = [parameters(url, name, vhost) for url in self._urls]
@@ -222,8 +223,8 @@ class LoopConnection:
         `on_cancelled` is called when the broker ends it, because the queue is gone.
         """
         channel = self.channel
+        self._on_consumer_gone = on_cancelled
         channel.basic_qos(prefetch_count=prefetch)
-        channel.add_on_cancel_callback(lambda _frame: on_cancelled())
 
         def deliver(_channel: Any, method: Any, properties: Any, body: bytes) -> None:
             on_delivered(Delivered(method.delivery_tag, method.redelivered, properties, body))
@@ -270,7 +271,8 @@ class LoopConnection:
     def _channel_opened(self, channel: Channel) -> None:
         self._channel = channel
         channel.add_on_close_callback(self._channel_closed)
-        channel.add_on_return_callback(lambda _c, _m, props, _b: self.on_return(props.message_id))
+        channel.add_on_cancel_callback(lambda _frame: self._on_consumer_gone())
+        channel.add_on_return_callback(lambda _c, method, _p, _b: self.on_return(method.exchange))
         channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._on_ready())
 
     def _confirmed(self, frame: Any) -> None:

@@ -1,0 +1,175 @@
+"""A running program: its output, its end, and the end of whatever it left behind."""
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from agent.operator.reaper import Reaper, kill_group
+from agent.operator.spawn import Pipes
+from agent.operator.tail import LogLines, Stderr
+from streams.broker import EventLoop
+
+READ_BYTES = 65_536
+#: How long the group may take to end by itself after SIGTERM.
+TERM_GRACE_S = 2.0
+#: How long somebody may hold the output of a program that has exited.
+ORPHAN_GRACE_S = 0.5
+#: One round of the loop reads at most so much from one pipe, so that nobody starves.
+_READS_A_ROUND = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a program ended: its exit status, or the number of the signal as a negative one."""
+
+    code: int
+
+    @property
+    def text(self) -> str:
+        """Return the status as a person reads it."""
+        if self.code >= 0:
+            return f"exit status {self.code}"
+        with suppress(ValueError):
+            return f"signal {signal.Signals(-self.code).name}"
+        return f"signal {-self.code}"
+
+    @property
+    def label(self) -> str:
+        """Return the status as one word: `0`, `75`, `SIGKILL`."""
+        return str(self.code) if self.code >= 0 else self.text.removeprefix("signal ")
+
+
+class Child:
+    """Reads stdout and stderr of a started program and calls back once when it is over.
+
+    `on_output` gets what it writes, an empty piece at the end of its stdout. `on_end` comes when
+    the program itself has exited and its stdout is closed, or held by others for too long: then
+    the whole group is ended and what they write goes nowhere.
+    """
+
+    def __init__(
+        self,
+        loop: EventLoop,
+        reaper: Reaper,
+        pipes: Pipes,
+        log: LogLines,
+        *,
+        on_output: Callable[[bytes], None],
+        on_end: Callable[[Exit], None],
+    ) -> None:
+        self.pid = pipes.pid
+        self.stdout: int | None = pipes.stdout
+        self._stderr: int | None = pipes.stderr
+        self.errors = Stderr(log)
+        self.exit: Exit | None = None
+        self.over = False
+        self._loop = loop
+        self._on_output = on_output
+        self._on_end = on_end
+        self._timer: object = None
+        loop.watch(pipes.stdout, read=self._readable)
+        loop.watch(pipes.stderr, read=self._read_errors)
+        reaper.watch(pipes.pid, self._exited)
+
+    def read_output(self) -> bool:
+        """Read what is there; say whether the pipe was found empty or at its end."""
+        for _ in range(_READS_A_ROUND):
+            if self.stdout is None:
+                return True
+            try:
+                data = os.read(self.stdout, READ_BYTES)
+            except BlockingIOError:
+                return True
+            if not data:
+                self._close_output()
+                self._on_output(b"")
+                self._end_if_over()
+                return True
+            self._on_output(data)
+            if len(data) < READ_BYTES // 16:
+                return False  # little came: more would be known by the next round
+        return False
+
+    def pause_output(self, *, paused: bool) -> None:
+        """Leave what the program writes in its pipe for now, or read it again."""
+        if self.stdout is not None:
+            self._loop.watch(self.stdout, read=None if paused else self._readable)
+
+    def end(self) -> None:
+        """End the whole group: SIGTERM, and soon SIGKILL."""
+        if not self.over:
+            kill_group(self.pid, signal.SIGTERM)
+            self._loop.cancel(self._timer)
+            self._timer = self._loop.call_later(TERM_GRACE_S, self.kill)
+
+    def kill(self) -> None:
+        """End the whole group at once; `on_end` follows when it is reaped."""
+        if not self.over:
+            kill_group(self.pid, signal.SIGKILL)
+            if self.exit is not None:
+                self._finish()
+
+    def _readable(self) -> None:
+        self.read_output()
+
+    def _exited(self, status: int) -> None:
+        self.exit = Exit(os.waitstatus_to_exitcode(status))
+        if self.stdout is not None:
+            self.read_output()
+        if self.stdout is not None and not self.over:
+            self._loop.cancel(self._timer)
+            self._timer = self._loop.call_later(ORPHAN_GRACE_S, self._orphans)
+            return
+        self._end_if_over()
+
+    def _orphans(self) -> None:
+        """Take what has been written until now, and leave the rest."""
+        for _ in range(_READS_A_ROUND):
+            if self.read_output():
+                break
+        if not self.over:
+            self._finish()
+
+    def _end_if_over(self) -> None:
+        if self.exit is not None and self.stdout is None and not self.over:
+            self._finish()
+
+    def _finish(self) -> None:
+        self.over = True
+        self._loop.cancel(self._timer)
+        self._read_errors()
+        kill_group(self.pid, signal.SIGKILL)  # whoever was left behind in it
+        self._close_output()
+        self._close_errors()
+        self.errors.end()
+        assert self.exit is not None  # noqa: S101 - both callers have seen it
+        self._on_end(self.exit)
+
+    def _read_errors(self) -> None:
+        for _ in range(_READS_A_ROUND):
+            if self._stderr is None:
+                return
+            try:
+                data = os.read(self._stderr, READ_BYTES)
+            except BlockingIOError:
+                return
+            if not data:
+                self._close_errors()
+                return
+            self.errors.feed(data)
+            if len(data) < READ_BYTES:
+                return
+
+    def _close_output(self) -> None:
+        if self.stdout is not None:
+            self._loop.unwatch(self.stdout)
+            os.close(self.stdout)
+            self.stdout = None
+
+    def _close_errors(self) -> None:
+        if self._stderr is not None:
+            self._loop.unwatch(self._stderr)
+            os.close(self._stderr)
+            self._stderr = None

@@ -1,0 +1,176 @@
+"""What comes in: prefetched, bounded in number and bytes, acknowledged in batches."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from agent.operator.ledger import Ledger
+from agent.operator.report import Reporter, Tally
+from streams.broker import Delivered, EventLoop, LoopConnection
+
+#: Inputs that have ended so many operators are taken alone, so that they take no neighbour along.
+ALONE_DELIVERIES = 3
+#: Two windows of 16 MiB: what may wait in memory.
+_PREFETCH_BYTES = 32 * 1024 * 1024
+_ACK_DELAY_S = 0.002
+#: Acknowledge singly, behind an unfinished one, when so many of the prefetched are finished.
+_SINGLES_SHARE = 0.5
+
+Then = Callable[[], None]
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One input in hand."""
+
+    tag: int
+    properties: Any
+    body: bytes
+    received_at: float
+    #: how often it was given to an operator before, and came back
+    deliveries: int = 0
+    #: attempts that count against it
+    failures: int = 0
+
+
+class Intake:
+    """Consumes the operation's queue; whoever takes an item says `done` when it is through.
+
+    RabbitMQ can't change a consumer's prefetch, and a cancelled consumer on a quorum queue leaves
+    a mark (a delivery counted) on whatever was under way to it. So prefetch starts at 1 and changes
+    only while all that it allows is in hand and nothing can be under way.
+    """
+
+    def __init__(
+        self,
+        loop: EventLoop,
+        connection: LoopConnection,
+        queue: str,
+        *,
+        tally: Tally,
+        wish: int,
+    ) -> None:
+        self._loop = loop
+        self._connection = connection
+        self.queue = queue
+        self._tally = tally
+        #: how many to have in hand at most; may change at any time
+        self.wish = wish
+        self.ledger = Ledger()
+        self.waiting: deque[Item] = deque()
+        self._prefetch = 1
+        #: the last delivery to the consumer before the present one
+        self._earlier = 0
+        self._consumer: str | None = None
+        self._stopped = False
+        self._ack_timer: object = None
+        self._alone: int | None = None
+        self._mean_bytes = 0.0
+        #: called with each item before it is put into `waiting`; True: not for the program
+        self.on_item: Callable[[Item], bool] = lambda _item: False
+        #: called when something is waiting that wasn't
+        self.on_waiting: Then = lambda: None
+        #: called when every delivery is acknowledged
+        self.on_idle: Then = lambda: None
+        #: called with the reason when the queue is gone
+        self.on_gone: Callable[[str], None] = lambda _reason: None
+        self.reporter: Reporter | None = None
+
+    @property
+    def in_hand(self) -> int:
+        """How many inputs are unacknowledged."""
+        return self.ledger.in_hand
+
+    def start(self) -> None:
+        """Begin to consume."""
+        self._consumer = self._connection.consume(
+            self.queue, self._delivered, prefetch=self._prefetch, on_cancelled=self._gone
+        )
+
+    def stop(self, then: Then) -> None:
+        """Take nothing more from the broker, then call back."""
+        self._stopped = True
+        if self._consumer is None:
+            then()
+        else:
+            consumer, self._consumer = self._consumer, None
+            self._connection.cancel(consumer, then)
+
+    def take(self) -> Item | None:
+        """Return the next input to work on, if one may be begun now."""
+        if not self.waiting or self._alone is not None:
+            return None
+        if self.waiting[0].deliveries >= ALONE_DELIVERIES:
+            if self.ledger.unfinished > len(self.waiting):
+                return None
+            self._alone = self.waiting[0].tag
+        return self.waiting.popleft()
+
+    def done(self, item: Item) -> None:
+        """Note that an input is through: it is acknowledged soon."""
+        tag = item.tag
+        self.ledger.done(tag)
+        self._tally.acknowledged += 1
+        if self.reporter is not None:
+            self.reporter.latencies.add(item.received_at)
+        if self._ack_timer is None:
+            self._ack_timer = self._loop.call_later(_ACK_DELAY_S, self._acknowledge)
+        if tag == self._alone:
+            self._alone = None
+            self.on_waiting()
+
+    def flush(self) -> None:
+        """Acknowledge whatever is done."""
+        self._send_acks(singles=True)
+
+    def _delivered(self, delivered: Delivered) -> None:
+        headers = delivered.properties.headers
+        count = headers.get("x-delivery-count", 0) if headers else 0
+        item = Item(
+            delivered.tag,
+            delivered.properties,
+            delivered.body,
+            monotonic(),
+            count if isinstance(count, int) else 0,
+        )
+        self.ledger.receive(item.tag)
+        self._tally.received += 1
+        self._mean_bytes += (len(item.body) - self._mean_bytes) / min(item.tag, 32)
+        if not self.on_item(item):
+            self.waiting.append(item)
+            self.on_waiting()
+        if self.ledger.in_hand_after(self._earlier) == self._prefetch:
+            self._adapt(item)
+
+    def _adapt(self, newest: Item) -> None:
+        """Consume with another prefetch where that is worth it."""
+        wanted = max(1, min(self.wish, int(_PREFETCH_BYTES / max(self._mean_bytes, 1))))
+        if newest.deliveries >= ALONE_DELIVERIES:
+            wanted = 1
+        if wanted >= 2 * self._prefetch or 2 * wanted <= self._prefetch:
+            self._prefetch, self._earlier = wanted, newest.tag
+            consumer, self._consumer = self._consumer, None
+            if consumer is not None:
+                self._connection.cancel(consumer, self._resume)
+
+    def _gone(self) -> None:
+        self.on_gone(f"queue {self.queue!r} is gone")
+
+    def _resume(self) -> None:
+        if not self._stopped:
+            self.start()
+
+    def _acknowledge(self) -> None:
+        self._ack_timer = None
+        self._send_acks(singles=self.ledger.waiting > _SINGLES_SHARE * self._prefetch)
+
+    def _send_acks(self, *, singles: bool) -> None:
+        acks = self.ledger.due(singles=singles)
+        if acks.up_to:
+            self._connection.ack(acks.up_to, multiple=True)
+        for tag in acks.singles:
+            self._connection.ack(tag)
+        if not self.ledger.in_hand:
+            self.on_idle()

@@ -1,0 +1,93 @@
+"""What both kinds of runners work with."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agent.operator.child import Child, Exit
+from agent.operator.command import limited
+from agent.operator.fate import Fate
+from agent.operator.health import Health
+from agent.operator.intake import Intake, Item
+from agent.operator.outbox import Outbox
+from agent.operator.reaper import Reaper
+from agent.operator.report import Reporter, Tally
+from agent.operator.spawn import spawn
+from streams.broker import EventLoop
+from streams.definition import ProcessDefinition
+from streams.message import MAX_INLINE_BYTES
+
+
+@dataclass(slots=True)
+class Parts:
+    """One operation's parts, put together by `assembly`."""
+
+    loop: EventLoop
+    reaper: Reaper
+    definition: ProcessDefinition
+    words: tuple[str, ...]
+    environment: Mapping[str, str]
+    intake: Intake
+    outbox: Outbox
+    fate: Fate
+    health: Health
+    reporter: Reporter
+    tally: Tally
+
+    @property
+    def max_output_bytes(self) -> int:
+        """How large one output may be; nothing over 64 MiB travels without S3."""
+        return min(self.definition.max_output_bytes, MAX_INLINE_BYTES)
+
+    @property
+    def too_much(self) -> str:
+        """Say that an output is too large."""
+        allowed = self.max_output_bytes
+        if allowed < self.definition.max_output_bytes:
+            return f"more than {allowed} bytes of output: objects need S3, which is not configured"
+        return f"more than {allowed} bytes of output (max_output_bytes)"
+
+    def start(
+        self,
+        extra: Mapping[str, str],
+        stdin: bytes | None,
+        *,
+        on_output: Callable[[bytes], None],
+        on_end: Callable[[Exit], None],
+    ) -> tuple[Child, int | None]:
+        """Start the program; return it and the pipe to its stdin, if it has one.
+
+        Raises:
+            CannotRunError: the kernel refused.
+        """
+        environment = {**self.environment, **extra}
+        pipes = spawn(limited(self.words, self.definition.limits), environment, stdin)
+        child = Child(
+            self.loop,
+            self.reaper,
+            pipes,
+            self.reporter.log,
+            on_output=on_output,
+            on_end=on_end,
+        )
+        return child, pipes.stdin
+
+
+class Runner(Protocol):
+    """Runs the operation's program over the inputs."""
+
+    def pump(self) -> None:
+        """Begin whatever may begin now: something has changed."""
+
+    def skip(self, item: Item) -> None:
+        """Leave out an input that went to the dead letters without the program."""
+
+    def finish(self, then: Callable[[], None]) -> None:
+        """End the programs, which have nothing to do any more; then call back."""
+
+    def kill(self) -> None:
+        """End the programs at once."""
+
+
+#: What an input's output needs to be published.
+Output = tuple[bytes, str | None, dict[Any, Any]]

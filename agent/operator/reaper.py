@@ -1,0 +1,102 @@
+"""Who waits for processes: every child, also those adopted from programs that ended before them.
+
+An operator is often process 1 of its own pid namespace, where nobody else would.
+"""
+
+import ctypes
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from streams.broker import EventLoop
+
+_PR_SET_CHILD_SUBREAPER = 36
+_SWEEPS = 20
+
+OnExit = Callable[[int], None]
+
+
+class Reaper:
+    """Calls back, from the loop, when a child ends; the argument is the wait status.
+
+    One for a process: it owns SIGCHLD and Python's wake-up descriptor.
+    """
+
+    def __init__(self, loop: EventLoop) -> None:
+        self._loop = loop
+        self._callbacks: dict[int, OnExit] = {}
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._on_signal: dict[int, Callable[[], None]] = {signal.SIGCHLD: self._reap}
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        loop.watch(self._read, read=self._woken)
+
+    def on_signal(self, number: signal.Signals, callback: Callable[[], None]) -> None:
+        """Call `callback` from the loop when the signal comes."""
+        self._on_signal[number] = callback
+        signal.signal(number, lambda *_: None)
+
+    def watch(self, pid: int, on_exit: OnExit) -> None:
+        """Call `on_exit` once when `pid`, just started from the loop's thread, ends."""
+        self._callbacks[pid] = on_exit
+
+    def strays(self) -> list[int]:
+        """Return the children that nobody watches: adopted ones."""
+        return [pid for pid in children() if pid not in self._callbacks]
+
+    def end_all(self) -> None:
+        """Kill every descendant, and those that show up as their parents die; reap them."""
+        for _ in range(_SWEEPS):
+            pids = children()
+            if not pids:
+                return
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            for pid in pids:
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
+
+    def close(self) -> None:
+        """Give the signals back."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._loop.unwatch(self._read)
+        os.close(self._read)
+        os.close(self._write)
+
+    def _woken(self) -> None:
+        with suppress(BlockingIOError):
+            for number in sorted(set(os.read(self._read, 4096))):
+                self._on_signal.get(number, lambda: None)()
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            on_exit = self._callbacks.pop(pid, None)
+            if on_exit is not None:
+                on_exit(status)
+
+
+def children(pid: int | str = "self") -> list[int]:
+    """Return the children of all threads of a process; none if it is gone."""
+    found: list[int] = []
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(OSError):
+                found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def kill_group(group: int, number: signal.Signals) -> None:
+    """Send a signal to a process group, which may be gone."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
