@@ -11,8 +11,8 @@ from streams.errors import StreamsError
 
 #: What a pipe holds in any case; more goes in by a file in memory.
 PIPE_BYTES = 65_536
-#: Python ignores these two, and a child would inherit that.
-_RESET = (signal.SIGPIPE, signal.SIGXFSZ)
+#: What Python, our own main or whoever started us ignores, a program would ignore as well.
+_RESET = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
 class CannotRunError(StreamsError):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from streams.settings import without_password
 from tools.stack import readiness
 from tools.stack.parts import Part, parts_of
 from tools.stack.state import State, stack_folder
@@ -37,7 +38,7 @@ class StackStatus:
     running: bool
     parts: tuple[PartStatus, ...] = ()
     manager_url: str = ""
-    #: the broker that somebody else runs, if the stack uses one; without passwords
+    #: the broker that somebody else runs, if the stack uses one; without password
     borrowed_broker: str = ""
 
     @property
@@ -66,7 +67,7 @@ def status(folder: Path) -> StackStatus:
             _part(each, processes.get(each.name), state, place) for each in parts_of(state, place)
         ),
         manager_url=state.manager_url,
-        borrowed_broker=state.borrowed.shown() if state.borrowed else "",
+        borrowed_broker=without_password(state.borrowed.amqp_url) if state.borrowed else "",
     )
 
 

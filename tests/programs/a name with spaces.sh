@@ -1,0 +1,3 @@
+#!/bin/sh
+# Its own name has spaces in it.
+echo "found"

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Never stops writing.
+exec yes endless

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Never reads its stdin, and is done before it is full.
+echo done

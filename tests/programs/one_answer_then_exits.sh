@@ -1,0 +1,4 @@
+#!/bin/sh
+# Answers one line and is gone, content.
+read -r line
+echo "answer to $line"

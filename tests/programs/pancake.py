@@ -1,0 +1,4 @@
+import fileinput
+
+for line in fileinput.input():
+    print(line.replace("pancake", "waffle"))

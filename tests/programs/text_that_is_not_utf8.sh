@@ -1,0 +1,3 @@
+#!/bin/sh
+# Answers in Latin-1.
+printf 'caf\351'
