@@ -1,6 +1,6 @@
 """Operations in the store."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 
@@ -68,20 +68,22 @@ class OperationQueries(Database):
             return Page(found, names.total)
 
     @contextmanager
-    def changed_operation(self, operation: Operation) -> Iterator[Operation]:
-        """Keep `operation`'s options and definition if the block, which applies them, succeeds.
+    def changed_operation(
+        self, name: str, change: Callable[[Operation], Operation]
+    ) -> Iterator[tuple[Operation, Operation]]:
+        """Keep what `change` makes of an operation if the block, which applies it, succeeds.
 
-        Another definition is another revision. The block is given what will be kept.
+        Another definition is another revision. The block is given the operation before and after.
         """
         with self._writing() as session:
-            row = _row(session, operation.name)
-            if row.process_definition_id != operation.process_definition_id:
-                operation = replace(operation, revision=row.revision + 1)
-            else:
-                operation = replace(operation, revision=row.revision)
-            _fill(row, operation)
+            row = _row(session, name, lock=True)
+            before = _to_operation(row, session.get_one(DefinitionRow, row.process_definition_id))
+            after = change(before)
+            if after.process_definition_id != before.process_definition_id:
+                after = replace(after, revision=before.revision + 1)
+            _fill(row, after)
             session.flush()
-            yield operation
+            yield before, after
 
     def set_demand(self, operation: str, demand: DemandMode) -> None:
         """Say when an operation is wanted."""
@@ -105,8 +107,8 @@ def _joined() -> Select[OperationRow, DefinitionRow]:
     )
 
 
-def _row(session: Session, name: str) -> OperationRow:
-    row = session.get(OperationRow, name)
+def _row(session: Session, name: str, *, lock: bool = False) -> OperationRow:
+    row = session.get(OperationRow, name, with_for_update=lock or None)
     if row is None:
         raise NotFoundError(f"there is no operation {name!r}")
     return row

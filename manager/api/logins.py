@@ -1,0 +1,100 @@
+"""Who asks, and what they may do."""
+
+import base64
+import binascii
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from manager.errors import ForbiddenError, UnauthorizedError
+from manager.model import Role, User
+from manager.services import Services
+
+_HOW = "log in with HTTP basic authentication or 'Authorization: Bearer TOKEN'"
+
+
+def services_of(request: Request) -> Services:
+    """Return what the API stands on."""
+    services: Services = request.app.state.services
+    return services
+
+
+Parts = Annotated[Services, Depends(services_of)]
+
+
+def current_user(request: Request, services: Parts) -> User:
+    """Return who asks.
+
+    Raises:
+        UnauthorizedError: nobody we know.
+    """
+    scheme, _, rest = request.headers.get("authorization", "").partition(" ")
+    match scheme.lower():
+        case "basic":
+            return services.users.by_password(*_name_and_password(rest.strip()))
+        case "bearer":
+            return services.users.by_token(rest.strip())
+        case "":
+            raise UnauthorizedError(f"no login: {_HOW}")
+        case _:
+            raise UnauthorizedError(f"another kind of login: {_HOW}")
+
+
+Viewer = Annotated[User, Depends(current_user)]
+
+
+def current_maker(user: Viewer) -> User:
+    """Return who asks, if they may make things.
+
+    Raises:
+        ForbiddenError: they may only look.
+    """
+    if user.role is Role.VIEWER:
+        raise ForbiddenError(f"user {user.name!r} may only look (role 'viewer')")
+    return user
+
+
+def current_admin(user: Viewer) -> User:
+    """Return who asks, if they are an admin.
+
+    Raises:
+        ForbiddenError: they aren't.
+    """
+    if user.role is not Role.ADMIN:
+        raise ForbiddenError(
+            f"only admins do this: user {user.name!r} has role {user.role.value!r}"
+        )
+    return user
+
+
+Maker = Annotated[User, Depends(current_maker)]
+Admin = Annotated[User, Depends(current_admin)]
+
+
+def must_own(user: User, owner: str, what: str) -> None:
+    """Do nothing if `user` may change what `owner` made.
+
+    Raises:
+        ForbiddenError: they may not.
+    """
+    if user.role is not Role.ADMIN and user.name != owner:
+        whose = f"belongs to {owner!r}" if owner else "is the manager's own"
+        raise ForbiddenError(f"{what} {whose}: only its owner and admins change it")
+
+
+def sees(user: User) -> str | None:
+    """Return whose definitions `user` sees; None is everybody's."""
+    return None if user.role is Role.ADMIN else user.name
+
+
+def _name_and_password(encoded: str) -> tuple[str, str]:
+    try:
+        raw = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        raise UnauthorizedError(f"the login can't be read: {_HOW}") from None
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")  # what older clients send
+    name, _, password = text.partition(":")
+    return name, password

@@ -1,0 +1,46 @@
+"""`/api/streams/`."""
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from manager import topology
+from manager.api import views
+from manager.api.answers import Answer, Asked, made
+from manager.api.bodies import Body, StreamBody, parse, takes
+from manager.api.logins import Maker, Parts, Viewer, must_own
+from manager.api.paths import Name
+from manager.model import Stream
+
+router = APIRouter(prefix="/api/streams", tags=["streams"])
+
+
+@router.get("/")
+def list_streams(_: Viewer, services: Parts, asked: Asked) -> Answer:
+    """List the streams."""
+    page = services.store.page_streams(limit=asked.limit, offset=asked.offset)
+    return asked.answer(page, lambda stream: _view(services, stream))
+
+
+@router.post("/", status_code=201, openapi_extra=takes(StreamBody))
+def create_stream(user: Maker, services: Parts, raw: Body) -> Answer:
+    """Create a stream; 200 if it exists already."""
+    body = parse(StreamBody, raw)
+    stream, created = topology.create_stream(services, body.name, user.name)
+    return made(_view(services, stream), created=created)
+
+
+@router.get("/{name}/")
+def get_stream(name: Name, _: Viewer, services: Parts) -> Answer:
+    """Show a stream."""
+    return Answer(_view(services, services.store.get_stream(name)))
+
+
+@router.delete("/{name}/", status_code=204, response_class=Response)
+def delete_stream(name: Name, user: Maker, services: Parts) -> None:
+    """Remove a stream that nobody uses."""
+    must_own(user, services.store.get_stream(name).owner, f"stream {name!r}")
+    topology.remove_stream(services, name)
+
+
+def _view(services: Parts, stream: Stream) -> views.Json:
+    return views.stream(stream, services.runtime.stream_consumers().get(stream.name, 0))

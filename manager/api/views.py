@@ -1,0 +1,167 @@
+"""What clients get: the manager's values as JSON."""
+
+import base64
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from manager.model import (
+    DeadLetter,
+    Definition,
+    LogEntry,
+    NodeRecord,
+    NodeState,
+    NodeStatus,
+    Operation,
+    OperationStatus,
+    Stream,
+    User,
+)
+
+Json = dict[str, Any]
+
+#: How much of a dead letter's body is shown; all of it comes back with a redrive.
+SHOWN_BYTES = 16 * 1024
+
+
+def definition(value: Definition) -> Json:
+    """Show a process definition."""
+    return {
+        "id": value.id,
+        "version": value.version,
+        "owner": value.owner,
+        "definition": value.definition.to_mapping(),
+        "resource_uri": f"/api/process_definition/{value.id}/",
+    }
+
+
+def stream(value: Stream, consumers: int) -> Json:
+    """Show a stream."""
+    return {
+        "name": value.name,
+        "owner": value.owner or None,
+        "consumers": consumers,
+        "resource_uri": f"/api/streams/{value.name}/",
+    }
+
+
+def operation(value: Operation, status: OperationStatus) -> Json:
+    """Show an operation and what it does."""
+    return {
+        "name": value.name,
+        "owner": value.owner,
+        "process_definition_id": value.process_definition_id,
+        "input_stream": value.input_stream,
+        "output_stream": value.output_stream,
+        "demand": value.demand.value,
+        "instances": asdict(value.instances),
+        "linger_s": value.linger_s,
+        "drain_s": value.drain_s,
+        "backlog": asdict(value.backlog),
+        "revision": value.revision,
+        "state": status.state.value,
+        "reason": status.reason,
+        "nodes": list(status.nodes),
+        "backlog_messages": status.backlog_messages,
+        "dead_letters": status.dead_letters,
+        "since": _instant(status.since),
+        "rate_in": status.rate_in,
+        "rate_out": status.rate_out,
+        "counters": status.counters.model_dump(mode="json"),
+        "resource_uri": f"/api/operations/{value.name}/",
+    }
+
+
+def node(name: str, record: NodeRecord | None, status: NodeStatus | None) -> Json:
+    """Show a node: what was added, and what was heard of it."""
+    heard = status or NodeStatus(name, NodeState.BOOTING, offers=())
+    return {
+        "name": name,
+        "owner": record.owner if record else None,
+        "added_at": _instant(record.added_at) if record else None,
+        "state": heard.state.value,
+        "incarnation": heard.incarnation,
+        "slots": heard.slots,
+        "offers": list(heard.offers),
+        "operations": list(heard.operations),
+        "last_seen": _instant(heard.last_seen),
+        "started_at": _instant(heard.started_at),
+        "cpu_percent": heard.cpu_percent,
+        "memory_bytes": heard.memory_bytes,
+        "resource_uri": f"/api/nodes/{name}/",
+    }
+
+
+def user(value: User) -> Json:
+    """Show a user."""
+    return {
+        "name": value.name,
+        "role": value.role.value,
+        "resource_uri": f"/api/users/{value.name}/",
+    }
+
+
+def subscription(stream_name: str, name: str, messages: int) -> Json:
+    """Show a subscription and how many messages wait in it."""
+    return {
+        "stream": stream_name,
+        "name": name,
+        "messages": messages,
+        "resource_uri": f"/api/subscriptions/{stream_name}/{name}/",
+    }
+
+
+def log_entry(value: LogEntry) -> Json:
+    """Show some lines of stderr."""
+    return {
+        "at": _instant(value.at),
+        "node": value.node,
+        "lines": list(value.lines),
+        "dropped": value.dropped,
+    }
+
+
+def dead_letter(value: DeadLetter) -> Json:
+    """Show a dead letter: `body` as text or, where it isn't UTF-8, `body_base64`."""
+    shown = {
+        "message_id": value.message_id,
+        "content_type": value.content_type,
+        "reason": value.reason,
+        "exit_status": value.exit_status,
+        "attempts": value.attempts,
+        "node": value.node,
+        "failed_at": value.failed_at,
+        "stderr": value.stderr,
+        "body_bytes": len(value.body),
+        "body": None,
+        "body_base64": None,
+        "headers": {name: _plain(item) for name, item in value.headers.items()},
+    }
+    part = value.body[:SHOWN_BYTES]
+    try:
+        # a character that was cut in two at the end is no reason to call a text binary
+        cut = len(part) < len(value.body)
+        shown["body"] = part.decode(errors="strict") if not cut else _text(part)
+    except UnicodeDecodeError:
+        shown["body_base64"] = base64.b64encode(part).decode()
+    return shown
+
+
+def _text(part: bytes) -> str:
+    """Decode UTF-8 that may end within a character."""
+    try:
+        return part.decode()
+    except UnicodeDecodeError as error:
+        if error.end < len(part):
+            raise
+        return part[: error.start].decode()
+
+
+def _plain(item: object) -> object:
+    if item is None or isinstance(item, bool | int | str):
+        return item
+    return str(item)
+
+
+def _instant(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

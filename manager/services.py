@@ -1,0 +1,93 @@
+"""What the HTTP API stands on. The protocols are all that it knows of the living parts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from manager.model import Backlog, DeadLetter, LogEntry, NodeStatus, OperationStatus
+from manager.store import Store
+from manager.users import Users
+
+
+class Broker(Protocol):
+    """The broker's topology. Every method raises BrokerError where the broker can't or won't."""
+
+    def create_stream(self, name: str) -> None:
+        """Make sure that a stream exists."""
+
+    def delete_stream(self, name: str) -> None:
+        """Delete a stream."""
+
+    def create_operation(self, name: str) -> None:
+        """Make sure that an operation's queues exist."""
+
+    def delete_operation(self, name: str) -> tuple[int, int]:
+        """Delete an operation's queues; return how many inputs and dead letters went too."""
+
+    def set_backlog(self, operation: str, backlog: Backlog) -> None:
+        """Bound what an operation's queue holds, or free it."""
+
+    def purge(self, name: str) -> int:
+        """Empty an operation's queue; return how many messages it held."""
+
+    def dead_letters(self, name: str, limit: int = 1000) -> Sequence[DeadLetter]:
+        """Return an operation's first dead letters, which stay where they are."""
+
+    def redrive(self, name: str, limit: int | None = None) -> int:
+        """Give an operation its dead letters again; return how many."""
+
+    def purge_dead(self, name: str) -> int:
+        """Throw away an operation's dead letters; return how many."""
+
+    def subscriptions(self) -> Sequence[tuple[str, int]]:
+        """Return each subscription's queue and how many messages wait in it."""
+
+    def remove_subscription(self, stream: str, name: str) -> int:
+        """Delete a subscription; return how many messages waited in it."""
+
+    def foreign_bindings(self, stream: str) -> Sequence[str]:
+        """Return the queues bound to a stream that aren't ours."""
+
+    def add_node(self, name: str) -> Sequence[str]:
+        """Make a node's broker user; return the broker's addresses with its new password."""
+
+    def remove_node(self, name: str) -> None:
+        """Delete a node's broker user, which closes its connections."""
+
+
+class Runtime(Protocol):
+    """What goes on. Nothing here waits for the broker, but for `broker` itself."""
+
+    @property
+    def broker(self) -> Broker:
+        """The broker's topology."""
+
+    def poke(self) -> None:
+        """Look at the store now: something changed."""
+
+    def problems(self) -> Sequence[str]:
+        """Return what keeps the manager from working; nothing when it is ready."""
+
+    def statuses(self) -> Mapping[str, OperationStatus]:
+        """Return what each operation does."""
+
+    def nodes(self) -> Sequence[NodeStatus]:
+        """Return what each node does."""
+
+    def logs(self, operation: str) -> Sequence[LogEntry]:
+        """Return the last lines of an operation's stderr, oldest first."""
+
+    def metrics(self) -> bytes:
+        """Return everything counted, as Prometheus reads it."""
+
+    def stream_consumers(self) -> Mapping[str, int]:
+        """Return how many consumers each stream has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts behind the API."""
+
+    store: Store
+    users: Users
+    runtime: Runtime

@@ -1,0 +1,158 @@
+"""Who may use the manager: passwords with argon2, tokens, and the first admin.
+
+argon2 is slow on purpose (50 ms, 64 MiB), so a login that was verified is remembered, in memory
+only, as a keyed hash that covers the stored hash, too: another password ends it everywhere.
+"""
+
+import hashlib
+import logging
+import secrets
+import threading
+from collections import OrderedDict
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from manager.errors import ConflictError, UnauthorizedError
+from manager.model import Role, User
+from manager.store import Store
+from streams.names import name_problem
+
+log = logging.getLogger(__name__)
+
+_REMEMBERED = 1000
+#: Verifications at once: each takes 64 MiB, and strangers may ask for them.
+_AT_ONCE = 2
+_TOKEN_BYTES = 32
+
+
+class Users:
+    """Logins, on top of the store. Safe for use by many threads."""
+
+    def __init__(self, store: Store, *, first: tuple[str, str] | None = None) -> None:
+        """Use `store`; `first` is the name and password of the admin who always exists."""
+        self._store = store
+        self._first = first
+        self._prepared = False
+        self._hasher = PasswordHasher()
+        #: verified in place of an unknown user's, so that time doesn't tell who exists
+        self._nobodys_hash = self._hasher.hash(secrets.token_hex(16))
+        self._key = secrets.token_bytes(32)
+        self._verified: OrderedDict[bytes, None] = OrderedDict()
+        self._lock = threading.Lock()
+        self._preparing = threading.Lock()
+        self._slots = threading.BoundedSemaphore(_AT_ONCE)
+
+    def prepare(self) -> None:
+        """Make sure that the first admin exists with the password of the settings.
+
+        Raises:
+            StoreUnavailableError: the database doesn't answer; the next login tries again.
+        """
+        with self._preparing:
+            if self._prepared:
+                return
+            if self._first:
+                self._put_admin(*self._first)
+            elif not self._store.page_users(limit=1, offset=0).total:
+                log.warning(
+                    "nobody can log in: set STREAMBOSS_USER and STREAMBOSS_PASSWORD"
+                    " for the first admin, and start again"
+                )
+            self._prepared = True
+
+    def by_password(self, name: str, password: str) -> User:
+        """Return the user who has this name and password.
+
+        Raises:
+            UnauthorizedError: nobody has.
+        """
+        self.prepare()
+        login = None if name_problem("user", name) else self._store.find_login(name)
+        password_hash = login.password_hash if login else self._nobodys_hash
+        if not self._fits(password, password_hash) or login is None:
+            raise UnauthorizedError("user name or password is wrong")
+        return login.user
+
+    def by_token(self, token: str) -> User:
+        """Return the user whom this token logs in.
+
+        Raises:
+            UnauthorizedError: it logs in nobody.
+        """
+        self.prepare()
+        user = self._store.find_token(_token_hash(token))
+        if user is None:
+            raise UnauthorizedError("the token is wrong, or has ended")
+        return user
+
+    def add(self, name: str, password: str, role: Role) -> tuple[User, bool]:
+        """Create a user; return it, and False if exactly that one existed already.
+
+        Raises:
+            ConflictError: somebody of that name exists with another role or password.
+        """
+        login = self._store.find_login(name)
+        if login is None:
+            return self._store.create_user(name, role, self._hash(password)), True
+        if login.user.role == role and self._fits(password, login.password_hash):
+            return login.user, False
+        raise ConflictError(f"user {name!r} exists already, with another role or password")
+
+    def change(self, name: str, *, password: str | None, role: Role | None) -> User:
+        """Give a user another password, which ends all tokens, or another role."""
+        password_hash = None if password is None else self._hash(password)
+        return self._store.update_user(name, role=role, password_hash=password_hash)
+
+    def new_token(self, name: str) -> str:
+        """Return a new token that logs this user in. It is kept only as a hash."""
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        self._store.add_token(name, _token_hash(token))
+        return token
+
+    def _put_admin(self, name: str, password: str) -> None:
+        login = self._store.find_login(name)
+        if login is None:
+            try:
+                self._store.create_user(name, Role.ADMIN, self._hash(password))
+            except ConflictError:
+                return  # another manager, started at the same moment, was faster
+            log.info("made the first admin: %s", name)
+            return
+        same = self._fits(password, login.password_hash)
+        if not same or login.user.role != Role.ADMIN:
+            self.change(name, password=None if same else password, role=Role.ADMIN)
+            log.info("updated the admin of the settings: %s", name)
+
+    def _hash(self, password: str) -> str:
+        with self._slots:
+            return self._hasher.hash(password)
+
+    def _fits(self, password: str, password_hash: str) -> bool:
+        proof = self._proof(password, password_hash)
+        with self._lock:
+            if proof in self._verified:
+                self._verified.move_to_end(proof)
+                return True
+        try:
+            with self._slots:
+                self._hasher.verify(password_hash, password)
+        except (VerificationError, InvalidHashError):
+            return False
+        with self._lock:
+            self._verified[proof] = None
+            if len(self._verified) > _REMEMBERED:
+                self._verified.popitem(last=False)
+        return True
+
+    def _proof(self, password: str, password_hash: str) -> bytes:
+        secret = hashlib.blake2b(key=self._key, digest_size=32)
+        for part in (password_hash, password):
+            raw = part.encode(errors="surrogatepass")
+            secret.update(len(raw).to_bytes(8, "big") + raw)
+        return secret.digest()
+
+
+def _token_hash(token: str) -> str:
+    """Return what is kept of a token: it is long and random, so a fast hash is enough."""
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
