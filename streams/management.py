@@ -55,6 +55,15 @@ class Management:
         """Return each binding: source, destination, destination_type, routing_key."""
         return list(self._get(f"/bindings/{self._vhost}"))
 
+    def bound_to(self, exchange: str) -> list[str]:
+        """Return the queues bound to an exchange; none if it doesn't exist."""
+        path = f"/exchanges/{self._vhost}/{quote(exchange, safe='')}/bindings/source"
+        answer = self._http_get(path)
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return []
+        bound = self._checked(answer).json()
+        return [item["destination"] for item in bound if item["destination_type"] == "queue"]
+
     def consumers(self) -> list[dict[str, Any]]:
         """Return each consumer: queue.name, consumer_tag, channel_details.name."""
         return list(self._get(f"/consumers/{self._vhost}"))

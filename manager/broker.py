@@ -1,0 +1,232 @@
+"""The manager's own use of the broker: topology, nodes' users, control messages, dead letters."""
+
+import secrets
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeVar
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from manager import dead_letters, permissions
+from manager.model import Backlog, DeadLetter, Operation
+from streams import control, names
+from streams.broker import BrokerThread, Channel, Session, topology
+from streams.control import Assignment
+from streams.management import Management
+from streams.message import Message
+from streams.names import QueueRole
+from streams.settings import Settings
+
+OnControl = Callable[[str, bytes], None]
+T = TypeVar("T")
+#: Roles of queues that make a stream one in use, beside operations.
+_IN_USE = frozenset(
+    {QueueRole.FOREIGN, QueueRole.CONSUMER, QueueRole.SUBSCRIPTION, QueueRole.ARCHIVE}
+)
+
+
+class ManagerBroker:
+    """Blocking calls for any thread; each raises BrokerError when the broker is away or refuses."""
+
+    def __init__(self, settings: Settings, on_control: OnControl) -> None:
+        self._urls = settings.need_amqp()
+        self._on_control = on_control
+        self._queue = names.manager_queue()
+        self.management = Management.from_settings(settings)
+        self._thread = BrokerThread(self._urls, name="streamboss manager", on_channel=self._listen)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is open."""
+        return self._thread.connected
+
+    def start(self) -> None:
+        """Connect, in the background, and go on trying."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the connections."""
+        self._thread.stop()
+        self.management.close()
+
+    # ---- topology
+
+    def ensure(self, streams: Iterable[str], operations: Iterable[str]) -> None:
+        """Declare what of these the broker doesn't have (a new broker, a lost exchange)."""
+        self._on_channel(topology.declare_control)
+        there = set(self.management.exchange_names())
+        for stream in streams:
+            if names.exchange(stream) not in there:
+                self.create_stream(stream)
+        queues = {queue["name"] for queue in self.management.queues()}
+        for operation in operations:
+            if not {names.operation_queue(operation), names.dead_queue(operation)} <= queues:
+                self.create_operation(operation)
+
+    def create_stream(self, name: str) -> None:
+        """Make sure that the stream's exchange exists."""
+        self._on_channel(partial(topology.declare_stream, stream=name))
+
+    def delete_stream(self, name: str) -> None:
+        """Delete the stream's exchange."""
+        self._on_channel(partial(topology.delete_stream, stream=name))
+
+    def create_operation(self, name: str) -> None:
+        """Make sure that the operation's queues exist."""
+        self._on_channel(partial(topology.declare_operation, operation=name))
+
+    def delete_operation(self, name: str) -> tuple[int, int]:
+        """Delete the operation's queues; return how many inputs and dead letters went with them."""
+        self.set_backlog(name, Backlog())
+        return self._on_channel(partial(topology.delete_operation, operation=name))
+
+    def bind(self, operation: Operation) -> None:
+        """Let the operation collect its input stream."""
+        self._on_channel(
+            partial(
+                topology.bind_operation, operation=operation.name, stream=operation.input_stream
+            )
+        )
+
+    def unbind(self, operation: Operation) -> None:
+        """Let the operation collect nothing more."""
+        self._on_channel(
+            partial(
+                topology.unbind_operation, operation=operation.name, stream=operation.input_stream
+            )
+        )
+
+    def foreign_bindings(self, stream: str) -> list[str]:
+        """Return the queues, other than operations', that collect the stream."""
+        bound = self.management.bound_to(names.exchange(stream))
+        return sorted(q for q in bound if names.parse_queue(q).role in _IN_USE)
+
+    def subscriptions(self) -> list[tuple[str, int]]:
+        """Return each durable subscription's queue and how many messages wait in it."""
+        return sorted(
+            (queue["name"], int(queue.get("messages", 0)))
+            for queue in self.management.queues()
+            if names.parse_queue(queue["name"]).role is QueueRole.SUBSCRIPTION
+        )
+
+    def remove_subscription(self, stream: str, name: str) -> int:
+        """Delete a subscription; return how many messages were thrown away."""
+        queue = names.subscription_queue(stream, name)
+        self.depth(queue)
+        answer = self._on_channel(lambda channel: channel.queue_delete(queue))
+        return int(answer.method.message_count or 0)
+
+    def set_backlog(self, operation: str, backlog: Backlog) -> None:
+        """Bound what the operation's queue holds; it drops its oldest beyond."""
+        policy = f"streamboss.backlog.{operation}"
+        definition = permissions.backlog_policy(backlog)
+        if definition:
+            self.management.put_policy(policy, permissions.queue_pattern(operation), definition)
+        else:
+            self.management.delete_policy(policy)
+
+    def depth(self, queue: str) -> int:
+        """Return how many messages are ready in a queue, exactly."""
+        answer = self._on_channel(lambda channel: channel.queue_declare(queue, passive=True))
+        return int(answer.method.message_count)
+
+    def backlogs(self) -> dict[str, tuple[int, int]]:
+        """Return for each operation its messages, unacknowledged included, and dead letters."""
+        counts = {q["name"]: int(q.get("messages", 0)) for q in self.management.queues()}
+        operations = {
+            parsed.owner
+            for queue in counts
+            if (parsed := names.parse_queue(queue)).role is QueueRole.OPERATION
+        }
+        return {
+            operation: (
+                counts[names.operation_queue(operation)],
+                counts.get(names.dead_queue(operation), 0),
+            )
+            for operation in operations
+        }
+
+    def purge(self, operation: str) -> int:
+        """Throw away what waits for the operation; return how many."""
+        return self._purge(names.operation_queue(operation))
+
+    # ---- dead letters
+
+    def dead_letters(self, operation: str, limit: int = 1000) -> list[DeadLetter]:
+        """Return the oldest dead letters; they stay where they are."""
+        with self._own_session("dead letters") as session:
+            return dead_letters.read(session, operation, limit)
+
+    def redrive(self, operation: str, limit: int | None = None) -> int:
+        """Put dead letters back into the operation's queue, attempts from 1; return how many."""
+        with self._own_session("redrive") as session:
+            return dead_letters.redrive(session, operation, limit)
+
+    def purge_dead(self, operation: str) -> int:
+        """Throw the dead letters away; return how many."""
+        return self._purge(names.dead_queue(operation))
+
+    # ---- nodes
+
+    def add_node(self, name: str) -> tuple[str, ...]:
+        """Create the node's broker user, or give it a new password; return its addresses."""
+        user, password = permissions.node_user(name), secrets.token_urlsafe(24)
+        self.management.put_user(user, password)
+        self.grant(name, ())
+        self.management.put_topic_permissions(
+            user, names.CONTROL_EXCHANGE, **permissions.topic_rights(name)
+        )
+        return tuple(_with_login(url, user, password) for url in self._urls)
+
+    def remove_node(self, name: str) -> None:
+        """Delete the node's broker user, which closes its connections."""
+        self.management.delete_user(permissions.node_user(name))
+
+    def grant(self, node: str, operations: Iterable[Operation]) -> None:
+        """Let the node run these operations, and no others."""
+        self.management.put_permissions(
+            permissions.node_user(node), **permissions.node_rights(node, operations)
+        )
+
+    def assign(self, assignment: Assignment) -> bool:
+        """Send a node its wanted set; say whether its agent's queue is there to take it."""
+        message = Message(control.encode(assignment), content_type="application/json")
+        key = control.assignment_key(assignment.node)
+        return self._thread.call(
+            lambda session: session.publish(names.CONTROL_EXCHANGE, message, routing_key=key)
+        )
+
+    def publish_event(self, body: bytes) -> None:
+        """Publish onto the stream `streamboss.events`."""
+        message = Message(body, content_type="application/json")
+        exchange = names.exchange(names.EVENTS_STREAM)
+        self._thread.call(lambda session: session.publish(exchange, message))
+
+    # ---- inside
+
+    def _on_channel(self, action: Callable[[Channel], T]) -> T:
+        return self._thread.call(lambda session: session.call(action))
+
+    def _purge(self, queue: str) -> int:
+        answer = self._on_channel(lambda channel: channel.queue_purge(queue))
+        return int(answer.method.message_count or 0)
+
+    def _own_session(self, what: str) -> Session:
+        """A connection of its own: a long walk mustn't hold up the control messages."""
+        return Session(self._urls, name=f"streamboss manager: {what}")
+
+    def _listen(self, channel: Channel) -> None:
+        topology.declare_control(channel)
+        channel.queue_declare(self._queue, exclusive=True, auto_delete=True)
+        channel.queue_bind(self._queue, names.CONTROL_EXCHANGE, control.FROM_NODES)
+
+        def heard(_channel: Channel, method: object, _properties: object, body: bytes) -> None:
+            self._on_control(str(getattr(method, "routing_key", "")), body)
+
+        channel.basic_consume(self._queue, heard, auto_ack=True)
+
+
+def _with_login(url: str, user: str, password: str) -> str:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    return urlunsplit(parts._replace(netloc=f"{login}@{host}"))

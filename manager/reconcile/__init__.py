@@ -1,0 +1,1 @@
+"""Compare what runs with what is wanted (`plan`, pure), and act on the difference (`apply`)."""
