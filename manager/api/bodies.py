@@ -123,7 +123,7 @@ class NodeBody(_Body):
         list[Annotated[str, Field(min_length=1, max_length=100)]],
         Field(min_length=1, max_length=100),
     ] = [ANY_APPLICATION]
-    slots: Annotated[int, Field(ge=1, le=100_000)] = 200
+    slots: Annotated[int, Field(ge=1, le=10_000)] = 200
 
 
 class UserBody(_Body):

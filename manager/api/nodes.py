@@ -10,7 +10,10 @@ from manager.api.bodies import Body, NodeBody, parse, takes
 from manager.api.logins import Admin, Parts, Viewer
 from manager.api.paths import Name
 from manager.errors import NotFoundError
+from manager.model import NodeState
 from manager.services import Services
+
+_ENDED = frozenset({NodeState.LOST, NodeState.GONE})
 
 router = APIRouter(prefix="/api/nodes", tags=["nodes"])
 
@@ -45,7 +48,9 @@ def remove_node(name: Name, _: Admin, services: Parts) -> None:
 def _all(services: Services) -> list[views.Json]:
     records = {record.name: record for record in services.store.list_nodes()}
     heard = {status.name: status for status in services.runtime.nodes()}
-    names = sorted(records.keys() | heard.keys())
+    # one that was removed is still heard of for a while
+    alive = {name for name, status in heard.items() if status.state not in _ENDED}
+    names = sorted(records.keys() | alive)
     return [views.node(name, records.get(name), heard.get(name)) for name in names]
 
 

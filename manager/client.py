@@ -1,0 +1,218 @@
+"""The manager's API from the other side, for tools: thin, synchronous, errors fit for people."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+
+from streams.errors import StreamsError
+from streams.settings import Settings, without_password
+
+_PAGE = 1000
+#: Connecting takes no longer than this. An answer may: the manager asks the broker first.
+CONNECT_S = 5.0
+ANSWER_S = 20.0
+
+Json = dict[str, Any]
+Objects = list[Json]
+
+
+class ManagerError(StreamsError):
+    """The manager said no; `problems` holds one line for each reason, `status` HTTP's number."""
+
+    def __init__(self, problems: Sequence[str], *, status: int | None = None) -> None:
+        self.problems = list(problems)
+        self.status = status
+        super().__init__("; ".join(self.problems))
+
+
+class ManagerUnreachableError(ManagerError):
+    """The manager doesn't answer. Waiting may help."""
+
+
+class ManagerClient:
+    """One manager, as the user of `settings`.
+
+    `kind` is a folder of the API: streams, operations, nodes, users, subscriptions or
+    definitions. A subscription's name is `STREAM/NAME`, a definition's its id.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Prepare to talk to the manager of `settings`.
+
+        Raises:
+            SettingsError: none is set.
+        """
+        self._url = settings.need_manager()
+        login = (settings.user, settings.password or "") if settings.user else None
+        self._http = httpx.Client(
+            base_url=f"{self._url}/api/",
+            auth=login,
+            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
+            trust_env=False,  # a proxy meant for the outside must not see our passwords
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections kept open."""
+        self._http.close()
+
+    def list(self, kind: str) -> Objects:
+        """Return everything of a kind, however many pages it takes."""
+        return list(self._pages(f"{_folder(kind)}/"))
+
+    def get(self, kind: str, name: str | int) -> Json:
+        """Return one thing of a kind."""
+        return self._json("GET", _path(kind, name))
+
+    def delete(self, kind: str, name: str | int) -> Json:
+        """Remove one thing of a kind; return what the manager says went with it."""
+        return self._json("DELETE", _path(kind, name))
+
+    def create_stream(self, name: str) -> bool:
+        """Create a stream; False if it existed already."""
+        return self._created("streams/", {"name": name})
+
+    def create_operation(
+        self,
+        name: str,
+        definition_id: int,
+        input_stream: str,
+        output_stream: str,
+        **options: Any,
+    ) -> bool:
+        """Create an operation; False if exactly that one existed already."""
+        body = {
+            "name": name,
+            "process_definition_id": definition_id,
+            "input_stream": input_stream,
+            "output_stream": output_stream,
+            **options,
+        }
+        return self._created("operations/", body)
+
+    def patch_operation(self, name: str, **changes: Any) -> Json:
+        """Change an operation's demand, instances, linger_s, backlog ...; return it."""
+        return self._json("PATCH", _path("operations", name), changes)
+
+    def register(self, document: Mapping[str, Any]) -> int:
+        """Register a process definition, `{"definition": {...}}`; return its id."""
+        return int(self._json("POST", "process_definition/", document)["id"])
+
+    def update_definition(self, definition_id: int, document: Mapping[str, Any]) -> Json:
+        """Make a new version of a process definition; return it."""
+        return self._json("PUT", _path("definitions", definition_id), document)
+
+    def purge(self, name: str) -> int:
+        """Empty an operation's queue; return how many messages it held."""
+        return int(self._json("POST", _path("operations", name, "purge"))["purged"])
+
+    def dead_letters(self, name: str) -> Objects:
+        """Return an operation's first 1,000 dead letters."""
+        return list(self._pages(_path("operations", name, "dead-letters")))
+
+    def redrive(self, name: str, limit: int | None = None) -> int:
+        """Give an operation its dead letters again; return how many."""
+        answer = self._json("POST", _path("operations", name, "redrive"), {"limit": limit})
+        return int(answer["redriven"])
+
+    def purge_dead_letters(self, name: str) -> int:
+        """Throw away an operation's dead letters; return how many."""
+        return int(self._json("DELETE", _path("operations", name, "dead-letters"))["purged"])
+
+    def logs(self, name: str) -> Objects:
+        """Return the last lines of an operation's stderr, oldest first."""
+        return list(self._pages(_path("operations", name, "logs")))
+
+    def add_node(self, name: str, **options: Any) -> Json:
+        """Add a node; return the content of its agent.json, which is shown this once."""
+        config: Json = self._json("POST", "nodes/", {"name": name, **options})["config"]
+        return config
+
+    def add_user(self, name: str, password: str, role: str = "user") -> bool:
+        """Add a user; False if exactly that one existed already."""
+        return self._created("users/", {"name": name, "password": password, "role": role})
+
+    def change_user(self, name: str, **changes: Any) -> Json:
+        """Give a user another password or role; return the user."""
+        return self._json("PATCH", _path("users", name), changes)
+
+    def create_token(self, name: str) -> str:
+        """Return a new token that logs a user in; it is shown this once."""
+        return str(self._json("POST", _path("users", name, "tokens"))["token"])
+
+    def remove_subscription(self, stream: str, name: str) -> int:
+        """Remove a subscription; return how many messages waited in it."""
+        return int(self.delete("subscriptions", f"{stream}/{name}")["messages"])
+
+    def _pages(self, path: str) -> Iterator[Json]:
+        offset, total = 0, 1
+        while offset < total:
+            answer = self._json("GET", f"{path}?limit={_PAGE}&offset={offset}")
+            yield from answer["objects"]
+            total = answer["meta"]["total_count"]
+            offset += _PAGE
+
+    def _created(self, path: str, body: Mapping[str, Any]) -> bool:
+        return self._send("POST", path, body).status_code == httpx.codes.CREATED
+
+    def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
+        answer = self._send(method, path, body)
+        try:
+            content: Json = answer.json() if answer.content else {}
+        except ValueError:
+            raise self._not_ours(answer) from None
+        return content
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
+        try:
+            answer = self._http.request(method, path, json=body)
+        except httpx.HTTPError as error:
+            text = (
+                f"manager {without_password(self._url)}: not reachable ({_cause(error)}):"
+                " run 'streamboss up', or check STREAMBOSS_MANAGER_URL"
+            )
+            raise ManagerUnreachableError([text]) from error
+        if not answer.is_success:
+            raise self._refused(answer)
+        return answer
+
+    def _refused(self, answer: httpx.Response) -> ManagerError:
+        try:
+            problems = [str(problem) for problem in answer.json()["problems"]]
+        except (ValueError, KeyError, TypeError):
+            return self._not_ours(answer)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            where = without_password(self._url)
+            problems = [
+                f"manager {where}: {problems[0]}: check STREAMBOSS_USER and STREAMBOSS_PASSWORD"
+            ]
+        return ManagerError(problems, status=answer.status_code)
+
+    def _not_ours(self, answer: httpx.Response) -> ManagerError:
+        text = (
+            f"manager {without_password(self._url)}: answered {answer.status_code}, and not as a"
+            " manager does: check STREAMBOSS_MANAGER_URL"
+        )
+        return ManagerError([text], status=answer.status_code)
+
+
+def _folder(kind: str) -> str:
+    return "process_definition" if kind == "definitions" else kind
+
+
+def _path(kind: str, name: str | int, *more: str) -> str:
+    safe = "/" if kind == "subscriptions" else ""
+    return "/".join((_folder(kind), quote(str(name), safe=safe), *more, ""))
+
+
+def _cause(error: httpx.HTTPError) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    return str(error) or type(error).__name__
