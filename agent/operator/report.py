@@ -14,7 +14,9 @@ from streams.broker import EventLoop
 from streams.control import Assigned, Counters, OperatorReport, OperatorState
 
 TICK_S = 1.0
+#: A first line waits for those right behind it; a flood is told of once a second.
 _LOG_DELAY_S = 0.1
+_LOG_PAUSE_S = 1.0
 _SAMPLES_A_TICK = 200
 _LATENCY_WINDOW_S = 60.0
 _MAX_REASON = 1000
@@ -82,6 +84,7 @@ class Reporter:
         self._in_hand = in_hand
         self._started_at = time.time()
         self._last: OperatorReport | None = None
+        self._log_said_at = 0.0
         self.latencies = Latencies()
         self.state = OperatorState.STARTING
         self.reason = ""
@@ -135,9 +138,11 @@ class Reporter:
         self._timer = self._loop.call_later(TICK_S, self._tick)
 
     def _log_soon(self) -> None:
-        self._loop.call_later(_LOG_DELAY_S, self._say_log)
+        rest_s = self._log_said_at + _LOG_PAUSE_S - time.monotonic()
+        self._loop.call_later(max(_LOG_DELAY_S, rest_s), self._say_log)
 
     def _say_log(self) -> None:
         lines, dropped = self.log.take()
-        if lines or dropped:
+        if lines:
+            self._log_said_at = time.monotonic()
             self._say(Log(lines=lines, dropped=dropped))

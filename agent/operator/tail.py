@@ -1,12 +1,12 @@
 """What a program writes to stderr: the end of it, and lines for the log, both bounded."""
 
-import time
+from collections import deque
 from collections.abc import Callable
 
 TAIL_BYTES = 4096
 _LINE_CHARACTERS = 1000
-_LINES_A_SECOND = 50
-_KEPT_LINES = 200
+#: Read and sent once a second at most.
+_KEPT_LINES = 100
 
 
 def last_text(raw: bytes, limit_bytes: int = TAIL_BYTES) -> str:
@@ -40,44 +40,34 @@ class Tail:
 
 
 class LogLines:
-    """Lines for the manager, at most so many a second; what is left out is counted."""
+    """The newest lines since they were last taken; what they pushed out is counted."""
 
-    def __init__(
-        self,
-        *,
-        on_first: Callable[[], None] = lambda: None,
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, *, on_first: Callable[[], None] = lambda: None) -> None:
         #: called when there is something to take after there was nothing
         self._on_first = on_first
-        self._now = now
-        self._lines: list[str] = []
+        self._lines: deque[str] = deque()
         self._dropped = 0
-        self._allowance = float(_LINES_A_SECOND)
-        self._at = now()
 
     def add(self, data: bytes) -> None:
         """Take whole lines in, without their last newline."""
-        nothing = not self._lines and not self._dropped
-        at = self._now()
-        earned = (at - self._at) * _LINES_A_SECOND
-        self._allowance = min(float(_KEPT_LINES), self._allowance + earned)
-        self._at = at
+        nothing = not self._lines
         lines = data.split(b"\n")
-        fitting = max(0, min(len(lines), int(self._allowance), _KEPT_LINES - len(self._lines)))
-        self._allowance -= fitting
-        self._dropped += len(lines) - fitting
         self._lines += [
             line[: 4 * _LINE_CHARACTERS].decode(errors="replace")[:_LINE_CHARACTERS]
-            for line in lines[:fitting]
+            for line in lines[-_KEPT_LINES:]
         ]
+        self._dropped += max(0, len(lines) - _KEPT_LINES)
+        while len(self._lines) > _KEPT_LINES:
+            self._lines.popleft()
+            self._dropped += 1
         if nothing:
             self._on_first()
 
     def take(self) -> tuple[tuple[str, ...], int]:
-        """Return the lines since the last time, and how many were left out."""
+        """Return the lines since the last time, and how many were left out before them."""
         lines, dropped = tuple(self._lines), self._dropped
-        self._lines, self._dropped = [], 0
+        self._lines.clear()
+        self._dropped = 0
         return lines, dropped
 
 
