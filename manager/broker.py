@@ -33,6 +33,7 @@ class ManagerBroker:
         self._queue = names.manager_queue()
         self.management = Management.from_settings(settings)
         self._thread = BrokerThread(self._urls, name="streamboss manager", on_channel=self._listen)
+        self._granted: dict[str, dict[str, str]] = {}
 
     @property
     def connected(self) -> bool:
@@ -171,6 +172,7 @@ class ManagerBroker:
         """Create the node's broker user, or give it a new password; return its addresses."""
         user, password = permissions.node_user(name), secrets.token_urlsafe(24)
         self.management.put_user(user, password)
+        self._granted.pop(name, None)
         self.grant(name, ())
         self.management.put_topic_permissions(
             user, names.CONTROL_EXCHANGE, **permissions.topic_rights(name)
@@ -182,10 +184,11 @@ class ManagerBroker:
         self.management.delete_user(permissions.node_user(name))
 
     def grant(self, node: str, operations: Iterable[Operation]) -> None:
-        """Let the node run these operations, and no others."""
-        self.management.put_permissions(
-            permissions.node_user(node), **permissions.node_rights(node, operations)
-        )
+        """Let the node run these operations, and no others; asks the broker only for a change."""
+        rights = permissions.node_rights(node, operations)
+        if self._granted.get(node) != rights:
+            self.management.put_permissions(permissions.node_user(node), **rights)
+            self._granted[node] = rights
 
     def assign(self, assignment: Assignment) -> bool:
         """Send a node its wanted set; say whether its agent's queue is there to take it."""

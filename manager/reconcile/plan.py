@@ -70,6 +70,7 @@ class Plan:
     memory: Mapping[str, Memory] = field(default_factory=dict)
     wanted: frozenset[str] = frozenset()
     placement: Placement = field(default_factory=Placement)
+    settled: bool = True
     #: seconds until something changes by time alone, None if nothing does
     next_look_s: float | None = None
 
@@ -83,7 +84,7 @@ def plan(seen: Observed) -> Plan:
     order = downstream_first(seen.operations)
     bind = tuple(o for o in order if o.name in wanted and not _bound(o, seen))
     if not seen.settled:
-        return Plan(bind=bind, wanted=wanted)
+        return Plan(bind=bind, wanted=wanted, settled=False)
     memory = {o.name: _remember(o, seen, o.name in wanted) for o in seen.operations}
     ending = _ending(seen, memory)
     running = [

@@ -1,0 +1,107 @@
+"""How each operation and node is: what people and Prometheus are shown, and what changed."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from manager import events
+from manager.model import NodeState, Operation, OperationStatus
+from manager.rates import RateMeter, Rates, summed
+from manager.reconcile.plan import Verdict
+from streams.control import OperatorReport
+
+#: Backlog unacknowledged included, and dead letters, of each operation.
+Depths = Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the nodes' counters and the queues' depths say just now."""
+
+    reports: Mapping[str, Sequence[OperatorReport]] = field(default_factory=dict)
+    rates: Mapping[str, Rates] = field(default_factory=dict)
+    depths: Depths = field(default_factory=dict)
+
+    def backlog(self, operation: Operation) -> int | None:
+        """Return how many messages the operation has before it, where that is known."""
+        known = self.depths.get(operation.name)
+        return known[0] if known else None
+
+    def rate_per_instance(self, operation: Operation) -> float | None:
+        """Return the messages a second that one of its operators does, where that is known."""
+        rate = self.rates.get(operation.name)
+        return rate.rate_in / max(1, len(self.reports[operation.name])) if rate else None
+
+
+class Board:
+    """The latest statuses. Written by one thread; read by any."""
+
+    def __init__(self) -> None:
+        self.statuses: Mapping[str, OperationStatus] = {}
+        self._nodes: Mapping[str, NodeState] = {}
+        self._meter = RateMeter()
+
+    def load(self, reports: Mapping[str, Sequence[OperatorReport]], depths: Depths) -> Load:
+        """Take the nodes' counters in."""
+        return Load(reports, self._meter.look(reports), depths)
+
+    def judge(self, verdicts: Mapping[str, Verdict], load: Load) -> list[bytes]:
+        """Keep what was decided of each operation; return an event for each change of state."""
+        before, self.statuses = (
+            self.statuses,
+            {name: self._status(name, verdict, load) for name, verdict in verdicts.items()},
+        )
+        return [
+            events.state_changed(
+                "operation",
+                name,
+                before=old.state if (old := before.get(name)) else None,
+                after=status.state,
+                reason=status.reason,
+                nodes=status.nodes,
+            )
+            for name, status in self.statuses.items()
+            if name not in before or before[name].state is not status.state
+        ]
+
+    def see_nodes(self, nodes: Mapping[str, NodeState]) -> list[bytes]:
+        """Keep each node's state; return an event for each change."""
+        before, self._nodes = self._nodes, dict(nodes)
+        return [
+            events.state_changed("node", name, before=before.get(name), after=state, reason="")
+            for name, state in nodes.items()
+            if before.get(name) is not state
+        ]
+
+    def _status(self, name: str, verdict: Verdict, load: Load) -> OperationStatus:
+        before = self.statuses.get(name)
+        backlog, dead = load.depths.get(name, (None, None))
+        rate = load.rates.get(name)
+        same = before is not None and before.state is verdict.state
+        return OperationStatus(
+            state=verdict.state,
+            reason=verdict.reason,
+            nodes=verdict.nodes,
+            backlog_messages=backlog,
+            dead_letters=dead,
+            since=before.since if same and before else datetime.now(UTC),
+            counters=summed(load.reports.get(name, ())),
+            rate_in=rate.rate_in if rate else None,
+            rate_out=rate.rate_out if rate else None,
+        )
+
+
+class Clock:
+    """Says when something is due again. Belongs to one thread."""
+
+    def __init__(self) -> None:
+        self._last_s = float("-inf")
+
+    def due(self, every_s: float) -> bool:
+        """Say whether `every_s` seconds have passed since this last said so."""
+        now_s = time.monotonic()
+        if now_s - self._last_s < every_s:
+            return False
+        self._last_s = now_s
+        return True

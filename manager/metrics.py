@@ -1,0 +1,78 @@
+"""What Prometheus is told: operations, nodes, the manager itself."""
+
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from manager.model import NodeState, NodeStatus, OperationState, OperationStatus
+
+_COUNTERS = ("received", "published", "acknowledged", "retried", "dead_lettered", "uncollected")
+
+
+class _Now:
+    """A collector of what is known at the time of asking."""
+
+    def __init__(
+        self, statuses: Mapping[str, OperationStatus], nodes: Iterable[NodeStatus], *, leads: bool
+    ) -> None:
+        self._statuses = statuses
+        self._nodes = list(nodes)
+        self._leads = leads
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield each family of figures."""
+        yield GaugeMetricFamily(
+            "streamboss_manager_leads", "1 where this manager leads", value=float(self._leads)
+        )
+        yield self._states()
+        for name in _COUNTERS:
+            yield self._counter(name)
+        yield self._backlog("backlog_messages", "messages that wait or are being worked on")
+        yield self._backlog("dead_letters", "messages given up on")
+        yield self._node_states()
+
+    def _states(self) -> Metric:
+        family = GaugeMetricFamily(
+            "streamboss_operation_state", "1 for the state it is in", labels=("operation", "state")
+        )
+        for operation, status in self._statuses.items():
+            for state in OperationState:
+                family.add_metric((operation, state), float(status.state is state))
+        return family
+
+    def _counter(self, name: str) -> Metric:
+        family = CounterMetricFamily(
+            f"streamboss_operation_{name}",
+            "messages since its operators started",
+            labels=["operation"],
+        )
+        for operation, status in self._statuses.items():
+            family.add_metric([operation], getattr(status.counters, name))
+        return family
+
+    def _backlog(self, name: str, text: str) -> Metric:
+        family = GaugeMetricFamily(f"streamboss_operation_{name}", text, labels=["operation"])
+        for operation, status in self._statuses.items():
+            value = getattr(status, name)
+            if value is not None:
+                family.add_metric([operation], value)
+        return family
+
+    def _node_states(self) -> Metric:
+        family = GaugeMetricFamily(
+            "streamboss_node_state", "1 for the state it is in", labels=("node", "state")
+        )
+        for node in self._nodes:
+            for state in NodeState:
+                family.add_metric((node.name, state), float(node.state is state))
+        return family
+
+
+def exposition(
+    statuses: Mapping[str, OperationStatus], nodes: Iterable[NodeStatus], *, leads: bool
+) -> bytes:
+    """Return everything in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Now(statuses, nodes, leads=leads))
+    return generate_latest(registry)

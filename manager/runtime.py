@@ -1,0 +1,236 @@
+"""The manager at work: hears nodes and broker, plans, acts, and knows how everything is."""
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+import structlog
+
+from manager import metrics
+from manager.board import Board, Clock, Depths, Load
+from manager.broker import ManagerBroker
+from manager.demand import stream_consumers
+from manager.dispatcher import NodeView, instances_for
+from manager.fleet import Fleet
+from manager.lease import Lease, LeaseStore
+from manager.model import (
+    LogEntry,
+    NodeRecord,
+    NodeState,
+    NodeStatus,
+    Operation,
+    OperationStatus,
+    Stream,
+)
+from manager.reconcile.apply import Applier
+from manager.reconcile.plan import Memory, Observed, Plan, plan
+from manager.watch import BrokerWatch
+from streams.control import LATE_S
+from streams.errors import BrokerError, ControlError, StreamsError
+from streams.settings import Settings
+
+log = structlog.get_logger()
+#: The longest pause between two looks; demand and heartbeats wake it at once.
+LOOK_S = 2.0
+#: How often everything is read anew where the event exchange works.
+REFRESH_S = 30.0
+#: How often the depths of queues are read while something is wanted.
+DEPTHS_S = 5.0
+
+
+class RuntimeStore(LeaseStore, Protocol):
+    """What the runtime needs of the store."""
+
+    def list_operations(self) -> list[Operation]:
+        """Return every operation."""
+
+    def list_streams(self) -> list[Stream]:
+        """Return every stream."""
+
+    def list_nodes(self) -> list[NodeRecord]:
+        """Return every node that was added."""
+
+
+class Runtime:
+    """Threads for the broker and for reconciling; every method may be called from any thread."""
+
+    def __init__(self, settings: Settings, store: RuntimeStore) -> None:
+        self._store = store
+        self._lease = Lease(store)
+        self._fleet = Fleet()
+        self.broker = ManagerBroker(settings, self._hear)
+        self._watch = BrokerWatch(settings, self.broker.management, self.poke)
+        self._applier = Applier(self.broker, self._watch)
+        self._board = Board()
+        self._dirty, self._stopping = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
+        self._started_s = time.monotonic()
+        self._memory: Mapping[str, Memory] = {}
+        self._depths: Depths = {}
+        self._depths_clock, self._refresh_clock = Clock(), Clock()
+        self._ensured = False
+        self._term: int | None = None
+        self._problems: list[str] = ["starting"]
+
+    # ---- for the API
+
+    def start(self) -> None:
+        """Connect and begin to reconcile, in the background."""
+        self.broker.start()
+        self._watch.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop deciding; what runs goes on."""
+        self._stopping.set()
+        self._dirty.set()
+        self._thread.join(10)
+        self._watch.stop()
+        self.broker.stop()
+
+    def poke(self) -> None:
+        """Look again now: something changed."""
+        self._dirty.set()
+
+    def problems(self) -> list[str]:
+        """Return what keeps the manager from being ready, a line each; empty when it is."""
+        return list(self._problems)
+
+    def statuses(self) -> Mapping[str, OperationStatus]:
+        """Return how each operation is."""
+        return self._board.statuses
+
+    def nodes(self) -> list[NodeStatus]:
+        """Return how each node is, those never heard of included."""
+        heard = self._fleet.statuses()
+        added = [record.name for record in self._store.list_nodes()]
+        return [heard.get(name) or NodeStatus(name, NodeState.GONE, offers=()) for name in added]
+
+    def forget_node(self, name: str) -> None:
+        """Forget a node that was removed."""
+        self._fleet.forget(name)
+        self._applier.forget(name)
+        self.poke()
+
+    def logs(self, operation: str) -> list[LogEntry]:
+        """Return the latest stderr lines of an operation's programs."""
+        return self._fleet.logs(operation)
+
+    def stream_consumers(self) -> Mapping[str, int]:
+        """Return how many queues outside collect each stream."""
+        names = (stream.name for stream in self._store.list_streams())
+        return stream_consumers(names, self._watch.view())
+
+    def live(self) -> bool:
+        """Say whether changes on the broker are seen at once, or every two seconds."""
+        return self._watch.live
+
+    def metrics(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        return metrics.exposition(self.statuses(), self.nodes(), leads=self._term is not None)
+
+    # ---- the loop
+
+    def _hear(self, routing_key: str, raw: bytes) -> None:
+        try:
+            if self._fleet.hear(routing_key, raw):
+                self.poke()
+        except (ControlError, ValueError) as error:
+            log.warning("a node was not understood", routing_key=routing_key, error=str(error))
+
+    def _run(self) -> None:
+        pause_s = 0.0
+        while not self._stopping.is_set():
+            self._dirty.wait(pause_s)
+            self._dirty.clear()
+            if self._stopping.is_set():
+                break
+            pause_s = self._look()
+        try:
+            self._lease.release()
+        except StreamsError as error:
+            log.warning("lease not released", error=str(error))
+
+    def _look(self) -> float:
+        """Look once, act, and return for how long nothing changes by time alone."""
+        try:
+            problems, pause_s = self._reconcile()
+        except StreamsError as error:
+            problems, pause_s = [str(error)], LOOK_S
+        except Exception as error:
+            log.exception("a look failed; the next one follows")
+            problems, pause_s = [f"internal error: {error!r}"], LOOK_S
+        if problems != self._problems and problems:
+            log.warning("problems", problems=problems)
+        self._problems = problems
+        return pause_s
+
+    def _reconcile(self) -> tuple[list[str], float]:
+        self._term = self._lease.term()
+        if not self._watch.seeded or self._refresh_clock.due(self._refresh_s()):
+            self._watch.refresh()
+        operations = self._store.list_operations()
+        added = {record.name for record in self._store.list_nodes()}
+        self._ensure(operations)
+        nodes = [view for view in self._fleet.views() if view.name in added]
+        load = self._board.load(self._fleet.reports(), self._read_depths())
+        made = plan(self._observed(operations, nodes, added, load))
+        problems: list[str] = []
+        if self._term is not None:
+            self._memory = made.memory
+            by_name = {o.name: o for o in operations}
+            problems = self._applier.apply(made, nodes, by_name, self._term)
+        self._tell(made, nodes, load)
+        return problems, min(LOOK_S, LOOK_S if made.next_look_s is None else made.next_look_s)
+
+    def _observed(
+        self, operations: list[Operation], nodes: list[NodeView], added: set[str], load: Load
+    ) -> Observed:
+        return Observed(
+            now=time.monotonic(),
+            operations=operations,
+            view=self._watch.view(),
+            nodes=nodes,
+            settled=self._settled(added),
+            instances={
+                o.name: instances_for(o, load.backlog(o), load.rate_per_instance(o))
+                for o in operations
+            },
+            memory=self._memory,
+        )
+
+    def _refresh_s(self) -> float:
+        return REFRESH_S if self._watch.live else LOOK_S
+
+    def _ensure(self, operations: list[Operation]) -> None:
+        """Declare what the broker lacks, once after each time it was away."""
+        if not self.broker.connected:
+            self._ensured = False
+            raise BrokerError("the broker is not connected")
+        if not self._ensured and self._term is not None:
+            streams = [stream.name for stream in self._store.list_streams()]
+            self.broker.ensure(streams, [o.name for o in operations])
+            self._ensured = True
+
+    def _settled(self, added: set[str]) -> bool:
+        """Whether all demand was seen, and each node was heard or had its time to speak."""
+        if not self._watch.seeded:
+            return False
+        return added <= self._fleet.heard() or time.monotonic() - self._started_s >= LATE_S
+
+    def _read_depths(self) -> Depths:
+        active = any(memory.nodes for memory in self._memory.values())
+        if self._depths_clock.due(DEPTHS_S if active else REFRESH_S):
+            self._depths = self.broker.backlogs()
+        return self._depths
+
+    def _tell(self, made: Plan, nodes: list[NodeView], load: Load) -> None:
+        """Keep how everything is, and publish what changed."""
+        if not made.settled:
+            return
+        happened = self._board.judge(made.verdicts, load)
+        happened += self._board.see_nodes({node.name: node.state for node in nodes})
+        if self._term is not None:
+            for event in happened:
+                self.broker.publish_event(event)
