@@ -37,6 +37,15 @@ test: setup ## the tests, long matrices at sample points
 test-long: setup ## every test, unsampled
 	$(BIN)/pytest
 
+demo: setup ## install what is missing, run the quickstart on a stack of its own, clean up
+	@./demo.sh
+
+up: setup ## bring up the embedded stack in this folder
+	@$(BIN)/streamboss up
+
+down: $(VENV)/.ready ## end it; the data stay
+	@$(BIN)/streamboss down
+
 bench: setup ## the benchmarks, all or ONLY=service
 	$(BIN)/python -m bench $(ONLY)
 

@@ -9,6 +9,7 @@ need() { # need FILE PACKAGE
 need /usr/lib/rabbitmq/bin/rabbitmq-server rabbitmq-server
 need /usr/bin/amqp-publish amqp-tools
 need /usr/bin/unshare util-linux
+need /usr/bin/curl curl
 need /usr/bin/stdbuf coreutils
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.errors import SettingsError
 from streams.settings import Settings
 from tools.stack import StackError, describe, down, status, up
 from tools.stack.parts import files_of, parts_of
@@ -142,3 +143,15 @@ def test_up_does_not_overwrite_settings_of_a_manager_elsewhere(tmp_path: Path) -
         up(tmp_path, env={})
     assert env.read_text() == "STREAMBOSS_MANAGER_URL=https://far.example\n"
     assert list(env.parent.iterdir()) == [env]
+
+
+def test_an_address_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="STREAMBOSS_AMQP_URL: must look like"):
+        State.new().with_servers_of({"STREAMBOSS_AMQP_URL": "http://[1"}, tmp_path)
+
+
+def test_the_addresses_of_a_cluster_are_shown_without_passwords(tmp_path: Path) -> None:
+    urls = "amqp://u:geheim@a.example/,amqp://u:geheim@b.example:5673/"
+    state = State.new().with_servers_of({"STREAMBOSS_AMQP_URL": urls}, tmp_path)
+    assert state.borrowed
+    assert state.borrowed.shown() == "amqp://a.example/, amqp://b.example:5673/"

@@ -134,13 +134,13 @@ def _bring_up(place: Path, say: Progress) -> None:
         _bring_down(place)  # one that lives, but doesn't answer
         state = _launch(state, place)
         supervisor = Supervisor(place, state.socket)
-    parts = [part for part in parts_of(state, place) if part.autostart]
-    for part in parts:
+    *servers, agent = parts_of(state, place)
+    for part in servers:
         supervisor.start(part.name)
-    for part in parts:
-        probe = partial(readiness.missing, part.name, state, place)
-        readiness.wait_ready(part, probe, supervisor, place, say)
-    node.join(state, place, supervisor, say)
+    waiting = readiness.Waiting(supervisor, place, say)
+    for part in servers:
+        waiting.until_ready(part, partial(readiness.missing, part.name, state, place))
+    node.join(state, agent, waiting)
 
 
 def _launch(state: State, place: Path) -> State:

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -26,26 +27,32 @@ _LAST_WORDS = 300
 Probe = Callable[[], str]
 
 
-def wait_ready(
-    part: Part, probe: Probe, supervisor: Supervisor, folder: Path, progress: Progress
-) -> None:
-    """Wait until a part serves.
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Waits for the parts of one stack."""
 
-    Raises:
-        PortTakenError: it can't start because somebody else listens on its port.
-        StackError: it doesn't within `READY_S`; with the end of its log.
-    """
-    deadline = time.monotonic() + READY_S
-    with progress.step(f"{part.name}: starting", f"{part.name}: ready") as detail:
-        while missing := probe():
-            detail(missing)
-            _check_ports(part, supervisor)
-            if time.monotonic() > deadline:
-                raise StackError(
-                    f"{part.name}: not ready after {READY_S:.0f} s ({missing});"
-                    f" {_last_words(folder, part.name)}"
-                )
-            time.sleep(_LOOK_S)
+    supervisor: Supervisor
+    folder: Path
+    progress: Progress
+
+    def until_ready(self, part: Part, probe: Probe, within_s: float = READY_S) -> None:
+        """Wait until a part serves.
+
+        Raises:
+            PortTakenError: it can't start because somebody else listens on its port.
+            StackError: it doesn't within the time; with the end of its log.
+        """
+        deadline = time.monotonic() + within_s
+        with self.progress.step(f"{part.name}: starting", f"{part.name}: ready") as detail:
+            while missing := probe():
+                detail(missing)
+                _check_ports(part, self.supervisor)
+                if time.monotonic() > deadline:
+                    raise StackError(
+                        f"{part.name}: not ready after {within_s:.0f} s ({missing});"
+                        f" {_last_words(self.folder, part.name)}"
+                    )
+                time.sleep(_LOOK_S)
 
 
 def _check_ports(part: Part, supervisor: Supervisor) -> None:

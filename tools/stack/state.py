@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from streams.settings import STACK_FOLDER, login_of
+from streams.settings import STACK_FOLDER, Settings, login_of, without_password
 from tools.stack import rabbitmq
 from tools.stack.errors import StackError
 from tools.stack.ports import LOOPBACK, free_ports, is_free
@@ -20,14 +20,20 @@ MANAGER_PORT = 8081
 USER = "admin"
 _BROKER_USER = "streamboss"
 _VERSION = 1
+_BROKER_SETTINGS = ("STREAMBOSS_AMQP_URL", "STREAMBOSS_BROKER_API_URL")
 
 
 @dataclass(frozen=True, slots=True)
 class Borrowed:
-    """Servers that somebody else runs, named in the environment of `up`."""
+    """A broker that somebody else runs, named in the environment of `up`."""
 
+    #: one or several of one cluster, separated by commas
     amqp_url: str = field(repr=False)
     broker_api_url: str | None = None
+
+    def shown(self) -> str:
+        """Return the addresses without passwords."""
+        return ", ".join(without_password(url) for url in self.amqp_url.split(","))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,19 +134,24 @@ class State:
 
         Our own addresses, from a sourced `.streamboss/env`, aren't somebody else's; an empty
         value goes back to our own.
+
+        Raises:
+            SettingsError: an address that can't be one.
         """
         state = self
-        if (url := env.get("STREAMBOSS_AMQP_URL")) is not None and not self._is_own(url):
-            api = env.get("STREAMBOSS_BROKER_API_URL") or None
-            state = replace(state, borrowed=Borrowed(url, api) if url.strip() else None)
+        named = {name: env[name] for name in _BROKER_SETTINGS if name in env}
+        if "STREAMBOSS_AMQP_URL" in named:
+            settings = Settings.load(dict.fromkeys(_BROKER_SETTINGS, "") | named, folder)
+            if not self._is_own(settings.amqp_urls):
+                state = replace(state, borrowed=_borrowed(settings))
         database = env.get("STREAMBOSS_DATABASE_URL")
         if database is not None and database != _own_database(folder):
             state = replace(state, database_url=database or None)
         return state
 
-    def _is_own(self, url: str) -> bool:
+    def _is_own(self, urls: tuple[str, ...]) -> bool:
         own = (_BROKER_USER, self.broker_password)
-        return urlsplit(url).hostname == LOOPBACK and login_of(url) == own
+        return any(urlsplit(url).hostname == LOOPBACK and login_of(url) == own for url in urls)
 
     def with_free_ports(self) -> "State":
         """Keep the ports, but for those that somebody else has taken."""
@@ -151,6 +162,12 @@ class State:
             broker_ports=rabbitmq.Ports(**{name: _kept(ports[name], fresh) for name in ports}),
             manager_port=_kept(self.manager_port, fresh),
         )
+
+
+def _borrowed(settings: Settings) -> Borrowed | None:
+    if not settings.amqp_urls:
+        return None
+    return Borrowed(",".join(settings.amqp_urls), settings.broker_api_url)
 
 
 def _own_database(folder: Path) -> str:

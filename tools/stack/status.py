@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.settings import without_password
 from tools.stack import readiness
 from tools.stack.parts import Part, parts_of
 from tools.stack.state import State, stack_folder
@@ -38,7 +37,7 @@ class StackStatus:
     running: bool
     parts: tuple[PartStatus, ...] = ()
     manager_url: str = ""
-    #: the broker that somebody else runs, if the stack uses one; without password
+    #: the broker that somebody else runs, if the stack uses one; without passwords
     borrowed_broker: str = ""
 
     @property
@@ -67,7 +66,7 @@ def status(folder: Path) -> StackStatus:
             _part(each, processes.get(each.name), state, place) for each in parts_of(state, place)
         ),
         manager_url=state.manager_url,
-        borrowed_broker=without_password(state.borrowed.amqp_url) if state.borrowed else "",
+        borrowed_broker=state.borrowed.shown() if state.borrowed else "",
     )
 
 
