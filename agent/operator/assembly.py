@@ -14,15 +14,13 @@ from agent.operator.outbox import Outbox
 from agent.operator.parts import Parts, Runner
 from agent.operator.reaper import Reaper
 from agent.operator.report import Reporter
-from agent.operator.single import Single
+from agent.operator.service import Service, service_prefetch
+from agent.operator.single import Single, single_prefetch
 from agent.protocol import MARK_VARIABLE, Connect
 from streams import names
 from streams.broker import EventLoop, LoopConnection
 from streams.control import Assigned, OperatorState
-from streams.definition import ProcessType
-
-#: A process ends and the next input must be there: more than twice the concurrency.
-_SINGLE_PREFETCH = 64
+from streams.definition import ProcessDefinition, ProcessType
 
 
 class Operator:
@@ -99,7 +97,7 @@ class Operator:
             connection,
             names.operation_queue(operation),
             tally=outbox.tally,
-            wish=max(_SINGLE_PREFETCH, 4 * (definition.concurrency or 1)),
+            wish=prefetch(definition),
         )
         reporter = Reporter(loop, say, self._assigned, outbox.tally, lambda: intake.in_hand)
         intake.reporter = reporter
@@ -132,8 +130,10 @@ class Operator:
         )
 
     def _make_runner(self) -> Runner:
-        cores = os.cpu_count() or 1
-        return Single(self._parts, concurrency=self._assigned.definition.concurrency or cores)
+        definition = self._assigned.definition
+        if definition.process_type is ProcessType.SERVICE:
+            return Service(self._parts, concurrency=definition.concurrency or 1)
+        return Single(self._parts, concurrency=definition.concurrency or os.cpu_count() or 1)
 
     def _hook(self) -> None:
         parts = self._parts
@@ -155,7 +155,7 @@ class Operator:
         return command(self._assigned.definition, self._parts.environment["PATH"])
 
     def _refused(self, item: Item) -> bool:
-        reason = self._parts.fate.refuse(item)
+        reason = self._parts.fate.refuse(item) or self._runner.objection(item)
         if reason is None:
             return False
         self._parts.fate.bury(item, Failure(reason))
@@ -197,3 +197,10 @@ class Operator:
         self._parts.reporter.set(OperatorState.STOPPED)
         self._parts.reporter.stop()
         self._on_stopped()
+
+
+def prefetch(definition: ProcessDefinition) -> int:
+    """Return how many inputs to have in hand to begin with."""
+    if definition.process_type is ProcessType.SERVICE:
+        return service_prefetch(definition)
+    return single_prefetch(definition.concurrency)

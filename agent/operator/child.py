@@ -64,11 +64,14 @@ class Child:
         self._stderr: int | None = pipes.stderr
         self.errors = Stderr(log)
         self.exit: Exit | None = None
+        #: called after each round of reading
+        self.on_read: Callable[[], None] = lambda: None
         self.over = False
         self._loop = loop
         self._on_output = on_output
         self._on_end = on_end
         self._timer: object = None
+        self._paused = False
         loop.watch(pipes.stdout, read=self._readable)
         loop.watch(pipes.stderr, read=self._read_errors)
         reaper.watch(pipes.pid, self._exited)
@@ -94,7 +97,8 @@ class Child:
 
     def pause_output(self, *, paused: bool) -> None:
         """Leave what the program writes in its pipe for now, or read it again."""
-        if self.stdout is not None:
+        if self.stdout is not None and paused is not self._paused:
+            self._paused = paused
             self._loop.watch(self.stdout, read=None if paused else self._readable)
 
     def end(self) -> None:
@@ -113,6 +117,13 @@ class Child:
 
     def _readable(self) -> None:
         self.read_output()
+        self.on_read()
+
+    def read_all(self) -> None:
+        """Read until the pipe is empty; of a program that waits, so that there is an end."""
+        for _ in range(_READS_A_ROUND):
+            if self.read_output():
+                return
 
     def _exited(self, status: int) -> None:
         self.exit = Exit(os.waitstatus_to_exitcode(status))
@@ -126,9 +137,7 @@ class Child:
 
     def _orphans(self) -> None:
         """Take what has been written until now, and leave the rest."""
-        for _ in range(_READS_A_ROUND):
-            if self.read_output():
-                break
+        self.read_all()
         if not self.over:
             self._finish()
 

@@ -47,6 +47,11 @@ class Health:
             self._failures = 0
             self._report(OperatorState.RUNNING, "")
 
+    def started(self) -> None:
+        """Note that the program was started; whether it works is to be seen."""
+        if not self._failures:
+            self._report(OperatorState.RUNNING, "")
+
     def stop(self) -> None:
         """Try nothing more."""
         self._stopped = True

@@ -76,6 +76,9 @@ class Parts:
 class Runner(Protocol):
     """Runs the operation's program over the inputs."""
 
+    def objection(self, item: Item) -> str | None:
+        """Say why an input can't be given to the program, or None."""
+
     def pump(self) -> None:
         """Begin whatever may begin now: something has changed."""
 

@@ -22,6 +22,11 @@ CANNOT_RUN = frozenset({126, 127})
 _HELD_BYTES = 16 * 1024 * 1024
 
 
+def single_prefetch(concurrency: int | None) -> int:
+    """Return how many inputs to have in hand: a process that ends must find the next one there."""
+    return max(64, 4 * (concurrency or 1))
+
+
 class Verdict(Enum):
     """What an exit means for the message."""
 
@@ -70,6 +75,10 @@ class Single:
         #: in the order of their start, so of their deadlines
         self._runs: dict[int, _Run] = {}
         self._timer: object = None
+
+    def objection(self, _item: Item) -> str | None:
+        """Take any input."""
+        return None
 
     def pump(self) -> None:
         """Start processes while there are inputs, slots and room."""

@@ -1,0 +1,275 @@
+"""`service`: workers that are kept running, fed and read at the same time.
+
+With several workers (`concurrency`) `replies: one` puts the answers in order one by one. With
+`replies: any` nobody knows which output belongs to which input, so order is kept between windows:
+the outputs of a worker's window leave when all windows begun before it are settled.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from agent.operator.answers import Answers
+from agent.operator.child import Exit
+from agent.operator.intake import Item
+from agent.operator.pace import FIRST
+from agent.operator.parts import Parts
+from agent.operator.payload import SERVICE_TYPE, frame_type, kept_headers
+from agent.operator.retry import backoff_s
+from agent.operator.sequencer import Sequencer
+from agent.operator.settle import Settling
+from agent.operator.slot import Slot
+from agent.operator.spawn import CannotRunError
+from agent.operator.windows import Turns, Windows
+from streams.definition import Order, ProcessDefinition, Replies
+from streams.framing import Framing
+
+#: So many deaths in a row without anything done are a crash loop.
+_CRASH_LOOP = 3
+_FIRST_PAUSE_S = 0.1
+#: How long a program may take to end after the end of its input.
+_LEAVE_S = 5.0
+_HELD_BYTES = 16 * 1024 * 1024
+_ONE_PREFETCH = 2000
+_MOST_PREFETCH = 20_000
+_SEPARATORS = {Framing.LINES: (b"\n", "newline"), Framing.NUL: (b"\0", "NUL")}
+
+
+def service_prefetch(definition: ProcessDefinition) -> int:
+    """Return how many inputs to have in hand at first."""
+    return _ONE_PREFETCH if definition.replies is Replies.ONE else 2 * FIRST
+
+
+class Service:
+    """Shares the inputs among `concurrency` workers."""
+
+    def __init__(self, parts: Parts, *, concurrency: int) -> None:
+        self._parts = parts
+        definition = parts.definition
+        self._type = definition.output_content_type or SERVICE_TYPE
+        self._fifo = definition.order is Order.FIFO
+        self._one = definition.replies is Replies.ONE
+        self._sequencer: Sequencer[tuple[Item, bytes | None]] = Sequencer()
+        self._held_bytes = 0
+        self._oldest = 1
+        self._turns = Turns(self._publish, ordered=self._fifo and concurrency > 1)
+        self._again: deque[Item] = deque()
+        self._slots = [self._make_slot() for _ in range(concurrency)]
+        self._filling: Slot | None = None
+        self._deaths = 0
+        self._pause: object = None
+        self._then: Callable[[], None] | None = None
+        self._killed = False
+
+    def objection(self, item: Item) -> str | None:
+        """Say why a message can't have one answer, or None."""
+        separator = _SEPARATORS.get(self._parts.definition.framing)
+        if self._one and separator is not None and separator[0] in item.body[:-1]:
+            return (
+                f"a message with a {separator[1]} inside can't have one answer: "
+                "use framing netstring or length32"
+            )
+        return None
+
+    def pump(self) -> None:
+        """Start workers that aren't there, and feed those that are."""
+        if self._killed or self._then is not None:
+            return
+        self._start_workers()
+        self._balance()
+        if self._again and (slot := self._choose()) is not None:
+            slot.take_over(self._again.popleft())
+        for slot in self._slots:
+            slot.feed_undone()
+        if self._parts.outbox.full or self._held_bytes > _HELD_BYTES:
+            return
+        while (slot := self._choose()) is not None:
+            item = self._parts.intake.take()
+            if item is None:
+                return
+            slot.feed(item)
+
+    def skip(self, item: Item) -> None:
+        """Let the answers behind this one pass."""
+        if self._one:
+            self._settle(item, None)
+
+    def finish(self, then: Callable[[], None]) -> None:
+        """Let the workers see the end of their input and wait until they have ended."""
+        self._then = then
+        for slot in self._slots:
+            slot.close()
+        self._parts.loop.call_later(_LEAVE_S, self._hurry)
+        self._all_gone()
+
+    def kill(self) -> None:
+        """End all workers at once."""
+        self._killed = True
+        for slot in self._slots:
+            if slot.worker is not None:
+                slot.worker.child.kill()
+
+    def _make_slot(self) -> Slot:
+        parts = self._parts
+        slot: Slot
+        line: Answers | Windows
+        if self._one:
+            line = Answers(
+                parts.definition.framing,
+                max_bytes=parts.max_output_bytes,
+                on_answers=lambda answers: self._answered(slot, answers),
+            )
+        else:
+            line = Windows(
+                parts.loop,
+                parts.definition.framing,
+                self._turns,
+                max_bytes=parts.max_output_bytes,
+                make_settling=self._make_settling,
+                on_through=parts.intake.done,
+                on_settled=lambda: self._settled(slot),
+            )
+        slot = Slot(
+            parts,
+            line,
+            make_settling=self._make_settling,
+            on_ended=self._ended,
+            on_free=self.pump,
+            on_buried=self.skip,
+            hands_over=None if self._fifo else self._hand_over,
+        )
+        return slot
+
+    def _make_settling(self, pid: int) -> Settling:
+        return Settling(
+            pid, settle_s=self._parts.definition.settle_s, strays=self._parts.reaper.strays
+        )
+
+    def _start_workers(self) -> None:
+        health = self._parts.health
+        for slot in self._slots:
+            if slot.worker is not None or health.waiting or self._pause is not None:
+                continue
+            try:
+                slot.start()
+            except CannotRunError as error:
+                health.broken(str(error))
+                return
+            health.started()
+
+    def _choose(self) -> Slot | None:
+        """Return the worker for the next input."""
+        free = [slot for slot in self._slots if slot.free]
+        if len(free) < 2:  # noqa: PLR2004 - nothing to choose from
+            return self._only(free)
+        if self._one or not self._fifo:
+            return min(free, key=lambda slot: slot.line.load)
+        # windows follow one another: the last begun goes on, unless a worker has nothing to do
+        idle = next((slot for slot in free if not slot.line.load), None)
+        if idle is not None:
+            self._filling = idle
+        return self._filling if self._filling in free else None
+
+    def _only(self, free: list[Slot]) -> Slot | None:
+        if free and (len(self._slots) == 1 or self._one or not self._fifo):
+            return free[0]
+        return free[0] if free and (not free[0].line.load or free[0] is self._filling) else None
+
+    def _hand_over(self, item: Item) -> None:
+        self._again.append(item)
+        self.pump()
+
+    def _balance(self) -> None:
+        """Leave outputs in their pipes while there is no room for them."""
+        full = self._parts.outbox.full
+        crowded = self._held_bytes > _HELD_BYTES
+        for slot in self._slots:
+            if slot.worker is None:
+                continue
+            first = slot.line.first
+            behind = crowded and first is not None and first.tag != self._oldest
+            held = isinstance(slot.line, Windows) and slot.line.holds_too_much
+            slot.worker.child.pause_output(paused=full or behind or held)
+
+    def _answered(self, slot: Slot, answers: list[tuple[Item, bytes]]) -> None:
+        for item, frame in answers:
+            self._settle(item, frame)
+        self._progress(slot)
+
+    def _settled(self, slot: Slot) -> None:
+        if not slot.todo:
+            slot.line.give_up_turn()
+        self._adapt()
+        self._progress(slot)
+
+    def _progress(self, slot: Slot) -> None:
+        slot.through()
+        self._deaths = 0
+        self._parts.health.works()
+        self.pump()
+
+    def _adapt(self) -> None:
+        """Have two windows of each worker at hand."""
+        limits = [slot.line.pace.limit for slot in self._slots if isinstance(slot.line, Windows)]
+        self._parts.intake.wish = min(_MOST_PREFETCH, max(2 * FIRST, 2 * sum(limits)))
+
+    def _settle(self, item: Item, frame: bytes | None) -> None:
+        """Take an answer; None: the input went to the dead letters."""
+        if not self._fifo:
+            self._leave(item, frame)
+            return
+        self._held_bytes += len(frame or b"")
+        for due, held in self._sequencer.settle(item.tag, (item, frame)):
+            self._oldest = due.tag + 1
+            self._held_bytes -= len(held or b"")
+            self._leave(due, held)
+
+    def _leave(self, item: Item, frame: bytes | None) -> None:
+        if frame is None:
+            return
+        if not frame:
+            self._parts.intake.done(item)
+            return
+        came = item.properties
+        self._parts.outbox.publish(
+            frame,
+            partial(self._parts.intake.done, item),
+            content_type=frame_type(frame, self._type),
+            headers=kept_headers(came.headers),
+            message_id=came.message_id,
+            correlation_id=came.correlation_id,
+        )
+
+    def _publish(self, frame: bytes, then: Callable[[], None]) -> None:
+        self._parts.outbox.publish(frame, then, content_type=frame_type(frame, self._type))
+
+    def _ended(self, slot: Slot, exit_: Exit, cannot_run: bool) -> None:  # noqa: FBT001
+        self._parts.tally.exited(exit_.label)
+        if self._then is not None:
+            self._all_gone()
+            return
+        if self._killed:
+            return
+        self._parts.tally.restarts += 1
+        self._deaths = 0 if slot.progress else self._deaths + 1
+        if cannot_run or self._deaths >= _CRASH_LOOP:
+            self._parts.health.broken(slot.last_words)
+        elif self._deaths and self._pause is None:
+            self._pause = self._parts.loop.call_later(
+                backoff_s(self._deaths, first_s=_FIRST_PAUSE_S), self._resume
+            )
+        self.pump()
+
+    def _resume(self) -> None:
+        self._pause = None
+        self.pump()
+
+    def _hurry(self) -> None:
+        for slot in self._slots:
+            if slot.worker is not None:
+                slot.worker.child.end()
+
+    def _all_gone(self) -> None:
+        if self._then is not None and all(slot.worker is None for slot in self._slots):
+            then, self._then = self._then, lambda: None
+            then()

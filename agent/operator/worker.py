@@ -1,0 +1,119 @@
+"""A service's process: what is fed to it, and that it is fed no faster than it reads."""
+
+import fcntl
+import os
+import struct
+import termios
+from collections.abc import Callable
+
+from agent.operator.child import Child, Exit
+from agent.operator.parts import Parts
+
+#: More than this isn't encoded in advance for a program that doesn't read.
+_UNWRITTEN_BYTES = 256 * 1024
+#: A program that closed its stdin and goes on is ended after so long.
+_DEAF_S = 2.0
+
+
+class Worker:
+    """Starts the program at once.
+
+    `on_written` is called when some of what was fed went into the pipe.
+
+    Raises:
+        CannotRunError: the kernel refused.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        on_output: Callable[[bytes], None],
+        on_written: Callable[[], None],
+        on_end: Callable[[Exit], None],
+    ) -> None:
+        self._loop = parts.loop
+        self._on_written = on_written
+        self._on_end = on_end
+        self._unwritten = bytearray()
+        self._watched = False
+        self._closing = False
+        #: why it was ended by us
+        self.cut = ""
+        self.child: Child
+        self._stdin: int | None
+        self.child, self._stdin = parts.start({}, None, on_output=on_output, on_end=self._ended)
+
+    @property
+    def pid(self) -> int:
+        """The process, which leads a group of its own."""
+        return self.child.pid
+
+    @property
+    def room(self) -> bool:
+        """Whether more may be fed."""
+        return self._stdin is not None and len(self._unwritten) < _UNWRITTEN_BYTES
+
+    @property
+    def read_all(self) -> bool:
+        """Whether the program has taken everything out of its pipe."""
+        if self._stdin is None or self._unwritten:
+            return False
+        answer = fcntl.ioctl(self._stdin, termios.FIONREAD, b"\0\0\0\0")
+        return bool(struct.unpack("i", answer)[0] == 0)
+
+    def feed(self, data: bytes) -> None:
+        """Write `data` when the pipe takes it: what one round of the loop feeds goes together."""
+        self._unwritten += data
+        if not self._watched and self._stdin is not None:
+            self._watched = True
+            self._loop.watch(self._stdin, write=self._write)
+
+    def close(self) -> None:
+        """Let the program see the end of its input, when all is written."""
+        self._closing = True
+        if not self._unwritten:
+            self._close_stdin()
+
+    def cut_off(self, reason: str, *, at_once: bool = False) -> None:
+        """End the program, for this reason."""
+        if not self.cut:
+            self.cut = reason
+            if at_once:
+                self.child.kill()
+            else:
+                self.child.end()
+
+    def _write(self) -> None:
+        if self._stdin is None:
+            return
+        try:
+            written = os.write(self._stdin, self._unwritten)
+        except BlockingIOError:
+            return
+        except OSError:  # EPIPE: it reads no more, and is most likely about to end
+            self._close_stdin()
+            self._unwritten.clear()
+            self._loop.call_later(_DEAF_S, self._deaf)
+            return
+        del self._unwritten[:written]
+        if not self._unwritten:
+            self._watched = False
+            self._loop.unwatch(self._stdin)
+            if self._closing:
+                self._close_stdin()
+        self._on_written()
+
+    def _deaf(self) -> None:
+        if not self.child.over:
+            self.cut_off("closed its stdin and went on")
+
+    def _ended(self, exit_: Exit) -> None:
+        self._close_stdin()
+        self._on_end(exit_)
+
+    def _close_stdin(self) -> None:
+        if self._stdin is not None:
+            self._loop.unwatch(self._stdin)
+            os.close(self._stdin)
+            self._stdin = None
