@@ -189,7 +189,7 @@ _STREAMING = [
     ),
     Case(
         "a helper that never reads doesn't hold the service up",
-        ours("service_with_a_child.sh"),
+        ours("service_with_a_child.sh", replies="one"),
         ["a", "b"],
         [b"seen a", b"seen b"],
     ),
@@ -239,6 +239,12 @@ _ONE = [
         ["a", "silent", "b", "c"],
         [b"A", b"B", b"C"],
         dead=[Dead(b"silent", "time", attempts=1)],
+    ),
+    Case(
+        "a second answer that nobody asked for goes nowhere",
+        answers(),
+        ["a", "twice"],
+        [b"A", b"TWICE"],
     ),
     Case(
         "a service that hangs is ended at the time-out",

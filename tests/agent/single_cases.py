@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 from streams.definition import ProcessDefinition
-from streams.message import Message
+from streams.message import OBJECT_REFERENCE, Message
 from tests.agent.cases import Case, Dead, Outcome
 from tests.agent.operating import MARK, ROOT, defined, program
 
@@ -223,7 +223,16 @@ _SURROUNDINGS = [
     ),
 ]
 
+_OBJECT = b'{"bucket": "b", "key": "k", "size": 1, "etag": "e", "content_type": "text/plain"}'
+
 _STREAMS = [
+    Case(
+        "an object reference is never fed to a program as if it were the object",
+        defined("cat"),
+        [Message(_OBJECT, content_type=OBJECT_REFERENCE), "neighbour"],
+        [b"neighbour"],
+        dead=[Dead(_OBJECT, "S3")],
+    ),
     Case(
         "a program that never reads its stdin still answers",
         one("ignores_stdin.sh"),
@@ -462,6 +471,12 @@ _ORDER = [
         one("needs_a_second_try.sh", concurrency=2),
         ["a", "again 1", "b", "again 2", "c", "d"],
         [b"a", b"again 1", b"b", b"again 2", b"c", b"d"],
+    ),
+    Case(
+        "a long queue behind a message being retried keeps its order",
+        one("fails_as_told.sh", concurrency=2),
+        ["9 1", *(f"{n} 0" for n in range(120))],
+        [b"9 1", *(b"%d 0" % n for n in range(120))],
     ),
     Case(
         "with order none a message being retried is overtaken",
