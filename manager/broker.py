@@ -202,7 +202,7 @@ class ManagerBroker:
         """Publish onto the stream `streamboss.events`."""
         message = Message(body, content_type="application/json")
         exchange = names.exchange(names.EVENTS_STREAM)
-        self._thread.call(lambda session: session.publish(exchange, message))
+        self._thread.call(lambda session: session.publish(exchange, message, mandatory=False))
 
     # ---- inside
 

@@ -69,7 +69,7 @@ class Runtime:
         self._memory: Mapping[str, Memory] = {}
         self._depths: Depths = {}
         self._depths_clock, self._refresh_clock = Clock(), Clock()
-        self._ensured = False
+        self._ensured = self._is_settled = False
         self._term: int | None = None
         self._problems: list[str] = ["starting"]
 
@@ -193,6 +193,7 @@ class Runtime:
             view=self._watch.view(),
             nodes=nodes,
             settled=self._settled(added),
+            demand_known=self._watch.whole,
             instances={
                 o.name: instances_for(o, load.backlog(o), load.rate_per_instance(o))
                 for o in operations
@@ -201,7 +202,7 @@ class Runtime:
         )
 
     def _refresh_s(self) -> float:
-        return REFRESH_S if self._watch.live else LOOK_S
+        return REFRESH_S if self._watch.live and self._watch.whole else LOOK_S
 
     def _ensure(self, operations: list[Operation]) -> None:
         """Declare what the broker lacks, once after each time it was away."""
@@ -214,10 +215,14 @@ class Runtime:
             self._ensured = True
 
     def _settled(self, added: set[str]) -> bool:
-        """Whether all demand was seen, and each node was heard or had its time to speak."""
-        if not self._watch.seeded:
-            return False
-        return added <= self._fleet.heard() or time.monotonic() - self._started_s >= LATE_S
+        """Whether all demand was seen, and each node was heard or had its time to speak.
+
+        Once so, always so: a node added later has nothing that could be overlooked.
+        """
+        if not self._is_settled and self._watch.seeded:
+            waited_s = time.monotonic() - self._started_s
+            self._is_settled = added <= self._fleet.heard() or waited_s >= LATE_S
+        return self._is_settled
 
     def _read_depths(self) -> Depths:
         active = any(memory.nodes for memory in self._memory.values())

@@ -5,19 +5,17 @@ is read from the management API, over and over; `live` says which.
 """
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
-
-import structlog
 
 from manager.demand import Binding, BrokerView
 from streams.broker import BrokerThread, Channel
-from streams.errors import BrokerError
 from streams.management import Management
 from streams.settings import Settings
 
-log = structlog.get_logger()
 EVENTS_EXCHANGE = "amq.rabbitmq.event"
 _KEYS = (
     "consumer.created",
@@ -26,7 +24,20 @@ _KEYS = (
     "binding.deleted",
     "queue.deleted",
 )
-Event = tuple[str, Mapping[str, Any]]
+#: The management API shows a consumer up to one statistics interval (5 s) late.
+API_LAG_S = 6.0
+NEWS_S = 3 * API_LAG_S
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """Somebody who takes messages from a queue."""
+
+    queue: str
+    tag: str
+
+
+Fact = Binding | Consumer
 
 
 class BrokerWatch:
@@ -38,10 +49,11 @@ class BrokerWatch:
         self._management = management
         self._on_change = on_change
         self._lock = threading.Lock()
-        self._bindings: set[Binding] = set()
-        self._consumers: set[tuple[str, str]] = set()
-        self._missed: list[Event] | None = None
-        self._seeded = threading.Event()
+        self._facts: set[Fact] = set()
+        #: what events said lately: fact -> (when, whether it holds)
+        self._news: dict[Fact, tuple[float, bool]] = {}
+        self._read_s: float | None = None
+        self._whole = threading.Event()
         self._thread = BrokerThread(
             settings.need_amqp(),
             name="streamboss manager: watch",
@@ -51,8 +63,13 @@ class BrokerWatch:
 
     @property
     def seeded(self) -> bool:
-        """Whether the view has been read whole at least once."""
-        return self._seeded.is_set()
+        """Whether the view has been read at least once."""
+        return self._read_s is not None
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing can be missing: read once more after the API's lag."""
+        return self._whole.is_set()
 
     @property
     def live(self) -> bool:
@@ -70,73 +87,66 @@ class BrokerWatch:
     def view(self) -> BrokerView:
         """Return what is known now."""
         with self._lock:
-            consumed = Counter(queue for queue, _ in self._consumers)
-            return BrokerView(frozenset(self._bindings), consumed)
+            bindings = frozenset(fact for fact in self._facts if isinstance(fact, Binding))
+            consumers = (fact for fact in self._facts if isinstance(fact, Consumer))
+            return BrokerView(bindings, Counter(consumer.queue for consumer in consumers))
 
     def refresh(self) -> None:
-        """Read the whole view anew.
+        """Read the whole view anew; what events said lately is newer than what is read.
 
         Raises:
             BrokerError: the management API doesn't answer; the old view stays.
         """
+        bindings = (_binding(item) for item in self._management.bindings() if item["source"])
+        facts: set[Fact] = {*bindings, *map(_consumer, self._management.consumers())}
+        now_s = time.monotonic()
         with self._lock:
-            self._missed = []
-        try:
-            bindings = {_binding(item) for item in self._management.bindings() if item["source"]}
-            consumers = {_consumer(item) for item in self._management.consumers()}
-        except BrokerError:
-            with self._lock:
-                self._missed = None
-            raise
-        with self._lock:
-            before = (self._bindings, self._consumers)
-            self._bindings, self._consumers = bindings, consumers
-            for event in self._missed or ():  # they may be newer than what was read
-                self._apply(*event)
-            self._missed = None
-            changed = before != (self._bindings, self._consumers)
-        self._seeded.set()
+            before = self._facts
+            self._news = {f: n for f, n in self._news.items() if now_s - n[0] < NEWS_S}
+            self._facts = facts
+            for fact, (_, holds) in self._news.items():
+                (self._facts.add if holds else self._facts.discard)(fact)
+            changed = before != self._facts
+        if self._read_s is None:
+            self._read_s = now_s
+        elif now_s - self._read_s >= API_LAG_S:
+            self._whole.set()
         if changed:
             self._on_change()
 
-    def expect(self, binding: Binding, *, bound: bool) -> None:
-        """Take a change that this process made itself in, before its event comes."""
+    def learn(self, fact: Fact, *, holds: bool) -> None:
+        """Take a change in, also one that this process made itself, before its event comes."""
         with self._lock:
-            (self._bindings.add if bound else self._bindings.discard)(binding)
+            changed = (fact in self._facts) is not holds
+            (self._facts.add if holds else self._facts.discard)(fact)
+            self._news[fact] = (time.monotonic(), holds)
+        if changed:
+            self._on_change()
 
     def _listen(self, channel: Channel) -> None:
         """Bind first, then read: what happens in between is among the events."""
-        queue = channel.queue_declare("", exclusive=True).method.queue
+        queue = str(channel.queue_declare("", exclusive=True).method.queue)
         for key in _KEYS:
-            channel.queue_bind(str(queue), EVENTS_EXCHANGE, key)
-        channel.basic_consume(str(queue), self._heard, auto_ack=True)
+            channel.queue_bind(queue, EVENTS_EXCHANGE, key)
+        channel.basic_consume(queue, self._heard, auto_ack=True)
         self.refresh()
 
     def _heard(self, _channel: Channel, method: Any, properties: Any, _body: bytes) -> None:
         headers = properties.headers or {}
         if headers.get("vhost") != self._management.vhost:
             return
-        with self._lock:
-            if self._missed is not None:
-                self._missed.append((method.routing_key, headers))
-            changed = self._apply(method.routing_key, headers)
-        if changed:
-            self._on_change()
-
-    def _apply(self, kind: str, headers: Mapping[str, Any]) -> bool:
-        before = (len(self._bindings), len(self._consumers))
-        match kind:
-            case "consumer.created":
-                self._consumers.add((headers["queue"], headers["consumer_tag"]))
-            case "consumer.deleted":
-                self._consumers.discard((headers["queue"], headers["consumer_tag"]))
-            case "binding.created" if headers["source_name"]:
-                self._bindings.add(_event_binding(headers))
-            case "binding.deleted":
-                self._bindings.discard(_event_binding(headers))
-            case "queue.deleted":
-                self._consumers = {c for c in self._consumers if c[0] != headers["name"]}
-        return before != (len(self._bindings), len(self._consumers))
+        kind, _, happened = method.routing_key.partition(".")
+        if kind == "queue":
+            with self._lock:
+                gone = [f for f in self._facts if isinstance(f, Consumer)]
+                gone = [f for f in gone if f.queue == headers["name"]]
+            for consumer in gone:
+                self.learn(consumer, holds=False)
+        elif kind == "consumer":
+            consumer = Consumer(headers["queue"], headers["consumer_tag"])
+            self.learn(consumer, holds=happened == "created")
+        elif headers["source_name"]:
+            self.learn(_event_binding(headers), holds=happened == "created")
 
 
 def _binding(item: Mapping[str, Any]) -> Binding:
@@ -148,5 +158,5 @@ def _event_binding(headers: Mapping[str, Any]) -> Binding:
     return Binding(headers["source_name"], headers["destination_name"], to_exchange)
 
 
-def _consumer(item: Mapping[str, Any]) -> tuple[str, str]:
-    return item["queue"]["name"], item["consumer_tag"]
+def _consumer(item: Mapping[str, Any]) -> Consumer:
+    return Consumer(item["queue"]["name"], item["consumer_tag"])

@@ -51,7 +51,7 @@ class Applier:
             return f"operation {operation.name!r}: {error}"
         exchange = names.exchange(operation.input_stream)
         queue = names.operation_queue(operation.name)
-        self._watch.expect(Binding(exchange, queue), bound=bound)
+        self._watch.learn(Binding(exchange, queue), holds=bound)
         return None
 
     def _assign(

@@ -37,8 +37,9 @@ class Memory:
 class Observed:
     """Everything a plan is made from.
 
-    `settled`: all demand was seen and each known node was heard or given up, so that what looks
-    unwanted is. `instances` holds the number wanted of an operation where it isn't its minimum.
+    `settled`: each known node was heard or given up, so that what looks unassigned is.
+    `demand_known`: all demand was seen, so that what looks unwanted is. `instances` holds the
+    number wanted of an operation where it isn't its minimum.
     """
 
     now: float
@@ -46,6 +47,7 @@ class Observed:
     view: BrokerView
     nodes: Sequence[NodeView]
     settled: bool = True
+    demand_known: bool = True
     instances: Mapping[str, int] = field(default_factory=dict)
     memory: Mapping[str, Memory] = field(default_factory=dict)
 
@@ -86,6 +88,8 @@ def plan(seen: Observed) -> Plan:
     if not seen.settled:
         return Plan(bind=bind, wanted=wanted, settled=False)
     memory = {o.name: _remember(o, seen, o.name in wanted) for o in seen.operations}
+    if not seen.demand_known:  # what runs is taken to be wanted until it is known not to be
+        wanted |= {name for name, mine in memory.items() if mine.nodes}
     ending = _ending(seen, memory)
     running = [
         (operation, max(1, seen.instances.get(operation.name, operation.instances.min)))

@@ -106,8 +106,10 @@ class Session:
                     raise explain(error, self.urls) from None
         raise AssertionError("unreachable")  # pragma: no cover
 
-    def publish(self, exchange: str, message: Message, *, routing_key: str = "") -> bool:
-        """Publish and wait for the confirm; say whether any queue collected it."""
+    def publish(
+        self, exchange: str, message: Message, *, routing_key: str = "", mandatory: bool = True
+    ) -> bool:
+        """Publish and wait for the confirm; if `mandatory`, say whether any queue collected it."""
         complete = stamped(message, self._ids.next())
 
         def send(channel: BlockingChannel) -> bool:
@@ -117,7 +119,7 @@ class Session:
                     routing_key,
                     complete.body,
                     to_properties(complete),
-                    mandatory=True,
+                    mandatory=mandatory,
                 )
             except UnroutableError:
                 return False

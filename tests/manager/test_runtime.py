@@ -1,0 +1,315 @@
+"""The manager's runtime against a real broker, with agents played by the test over AMQP."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from manager.model import DemandMode, Operation, OperationState, Role
+from manager.runtime import Runtime
+from manager.store import Store
+from streams import control, names
+from streams.broker import BrokerThread, Channel, Session
+from streams.control import Assignment, Heartbeat, OperatorReport, OperatorState
+from streams.definition import ProcessDefinition
+from streams.message import Message
+from streams.settings import Settings
+from tests.eventually import eventually
+
+CAT = ProcessDefinition(name="cat", application="test", exec="cat")
+
+
+class PlayedAgent:
+    """A node that says it runs whatever it is told to; speaks the contract over real AMQP."""
+
+    def __init__(self, settings: Settings, name: str, *, slots: int, offers: str) -> None:
+        self.name, self.slots, self.offers = name, slots, (offers,)
+        self.assignment: Assignment | None = None
+        self.assigned_at: float = 0.0
+        self._queue = names.agent_queue(name, "1")
+        self._thread = BrokerThread(
+            settings.need_amqp(), name=f"played {name}", on_channel=self._listen
+        )
+        self._stopping = threading.Event()
+        self._beat = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> "PlayedAgent":
+        self._thread.start()
+        self._beat.start()
+        return self
+
+    def stop(self) -> None:
+        """Fall silent, as a machine that lost its power."""
+        self._stopping.set()
+        self._beat.join()
+        self._thread.stop()
+
+    @property
+    def running(self) -> set[str]:
+        wanted = self.assignment.operations if self.assignment else ()
+        return {a.operation for a in wanted if not a.draining}
+
+    def _listen(self, channel: Channel) -> None:
+        channel.queue_declare(self._queue, exclusive=True, auto_delete=True)
+        channel.queue_bind(self._queue, names.CONTROL_EXCHANGE, control.assignment_key(self.name))
+        channel.basic_consume(self._queue, self._told, auto_ack=True)
+
+    def _told(self, _channel: Channel, _method: object, _properties: object, body: bytes) -> None:
+        self.assignment, self.assigned_at = control.decode(Assignment, body), time.monotonic()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._thread.call(self._say)
+            self._stopping.wait(0.2)
+
+    def _say(self, session: Session) -> None:
+        term = self.assignment.term if self.assignment else 0
+        wanted = self.assignment.operations if self.assignment else ()
+        said = Heartbeat(
+            node=self.name,
+            incarnation="1",
+            term=term,
+            slots=self.slots,
+            offers=self.offers,
+            operators=tuple(
+                OperatorReport(
+                    operation=a.operation, revision=a.revision, state=OperatorState.RUNNING
+                )
+                for a in wanted
+                if not a.draining
+            ),
+        )
+        session.publish(
+            names.CONTROL_EXCHANGE,
+            Message(control.encode(said)),
+            routing_key=control.heartbeat_key(self.name),
+        )
+
+
+class World:
+    """A manager's runtime, its store, and whoever takes part."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self.settings, self.store = settings, store
+        self.runtime = Runtime(settings, store)
+        self.agents: list[PlayedAgent] = []
+
+    def start(self) -> None:
+        self.runtime.start()
+        eventually(lambda: not self.runtime.problems(), what="the runtime is ready")
+
+    def agent(self, name: str, *, slots: int = 10, offers: str = "any") -> PlayedAgent:
+        with self.store.created_node(name, "admin"):
+            self.runtime.broker.add_node(name)
+        agent = PlayedAgent(self.settings, name, slots=slots, offers=offers).start()
+        self.agents.append(agent)
+        return agent
+
+    def operation(self, name: str, source: str, target: str, **fields: object) -> None:
+        number = self.store.create_definition("admin", CAT).id
+        made = Operation(
+            name=name,
+            owner="admin",
+            process_definition_id=number,
+            definition=CAT,
+            input_stream=source,
+            output_stream=target,
+            **fields,  # type: ignore[arg-type]
+        )
+        for stream in (source, target):
+            self.runtime.broker.create_stream(stream)
+        self.runtime.broker.create_operation(name)
+        with self.store.created_operation(made):
+            pass
+        self.runtime.poke()
+
+    def state(self, name: str) -> OperationState | None:
+        status = self.runtime.statuses().get(name)
+        return status.state if status else None
+
+    def is_bound(self, operation: str, stream: str) -> bool:
+        queues = self.runtime.broker.management.bound_to(names.exchange(stream))
+        return names.operation_queue(operation) in queues
+
+
+@pytest.fixture
+def world(settings: Settings, tmp_path: Path) -> Iterator[World]:
+    store = Store(f"sqlite:///{tmp_path}/manager.db")
+    store.prepare()
+    store.create_user("admin", Role.ADMIN, "x")
+    made = World(settings, store)
+    made.start()
+    yield made
+    for agent in made.agents:
+        agent.stop()
+    made.runtime.stop()
+    store.close()
+
+
+@pytest.fixture
+def consume(settings: Settings) -> Iterator[Callable[[str], Session]]:
+    """Consume a stream with a foreign client's queue; closing the session ends it."""
+    sessions: list[Session] = []
+
+    def start(stream: str) -> Session:
+        session = Session(settings.need_amqp(), name="foreign")
+        queue = str(session.channel.queue_declare("", exclusive=True).method.queue)
+        session.channel.queue_bind(queue, names.exchange(stream))
+        session.channel.basic_consume(queue, lambda *_: None, auto_ack=True)
+        sessions.append(session)
+        return session
+
+    yield start
+    for session in sessions:
+        session.close()
+
+
+Consume = Callable[[str], Session]
+
+
+def test_an_operation_runs_while_its_output_is_consumed(world: World, consume: Consume) -> None:
+    agent = world.agent("n1")
+    eventually(lambda: world.runtime._watch.whole, what="all demand is known")
+    world.operation("up", "a", "b", linger_s=0.5)
+    eventually(lambda: world.state("up") is OperationState.IDLE)
+    assert not world.is_bound("up", "a")
+
+    viewer = consume("b")
+    eventually(lambda: world.state("up") is OperationState.RUNNING)
+    assert agent.running == {"up"}
+    assert world.is_bound("up", "a")
+
+    viewer.close()
+    eventually(lambda: world.state("up") is OperationState.LINGERING)
+    eventually(lambda: world.state("up") is OperationState.IDLE)
+    assert not world.is_bound("up", "a")
+    eventually(lambda: not agent.running)
+
+
+def test_a_chain_of_three_starts_when_only_its_last_stream_is_consumed(
+    world: World, consume: Consume
+) -> None:
+    agent = world.agent("n1")
+    for name, source, target in (("1", "a", "b"), ("2", "b", "c"), ("3", "c", "d")):
+        world.operation(name, source, target, linger_s=0)
+    viewer = consume("d")
+    eventually(lambda: agent.running == {"1", "2", "3"})
+    viewer.close()
+    eventually(lambda: {world.state(n) for n in "123"} == {OperationState.IDLE})
+
+
+def test_a_cycle_with_nobody_outside_stays_idle(world: World) -> None:
+    agent = world.agent("n1")
+    world.operation("there", "a", "b")
+    world.operation("back", "b", "a")
+    eventually(lambda: world.state("back") is OperationState.IDLE)
+    assert world.state("there") is OperationState.IDLE
+    assert not agent.running
+
+
+def test_a_subscription_is_demand_and_a_tap_is_not(world: World, session: Session) -> None:
+    agent = world.agent("n1")
+    world.operation("up", "a", "b")
+    tap = names.tap_queue("b")
+    session.channel.queue_declare(tap, exclusive=True)
+    session.channel.queue_bind(tap, "streams.b")
+    session.channel.basic_consume(tap, lambda *_: None)
+    eventually(lambda: world.state("up") is OperationState.IDLE)
+    time.sleep(0.5)  # nothing may happen, so there is nothing to wait for
+    assert not agent.running
+    session.channel.queue_declare(
+        "subscriptions.b.mine", durable=True, arguments={"x-queue-type": "quorum"}
+    )
+    session.channel.queue_bind("subscriptions.b.mine", "streams.b")
+    eventually(lambda: agent.running == {"up"})
+
+
+def test_always_paused_and_back(world: World) -> None:
+    agent = world.agent("n1")
+    world.operation("up", "a", "b", linger_s=0)
+    world.store.set_demand("up", DemandMode.ALWAYS)
+    world.runtime.poke()
+    eventually(lambda: agent.running == {"up"})
+    world.store.set_demand("up", DemandMode.PAUSED)
+    world.runtime.poke()
+    eventually(lambda: not agent.running)
+    assert world.state("up") is OperationState.PAUSED
+
+
+def test_no_node_and_no_fitting_node_are_told_apart(world: World, consume: Consume) -> None:
+    world.operation("up", "a", "b")
+    consume("b")
+    eventually(lambda: world.state("up") is OperationState.STARTING)
+    assert world.is_bound("up", "a")
+    assert "none is ready" in world.runtime.statuses()["up"].reason
+    world.agent("n1", offers="something-else")
+    eventually(lambda: world.state("up") is OperationState.FAILED)
+    assert "no node offers the application 'test'" in world.runtime.statuses()["up"].reason
+    world.agent("n2", offers="test")
+    eventually(lambda: world.state("up") is OperationState.RUNNING)
+
+
+def test_a_new_manager_changes_nothing_that_runs(
+    world: World, consume: Consume, settings: Settings
+) -> None:
+    agent = world.agent("n1")
+    world.operation("up", "a", "b")
+    consume("b")
+    eventually(lambda: agent.running == {"up"})
+    world.runtime.stop()
+    world.runtime = Runtime(settings, world.store)
+    world.start()
+    eventually(lambda: world.state("up") is OperationState.RUNNING)
+    assert agent.running == {"up"}
+    assert world.is_bound("up", "a")
+
+
+@pytest.mark.timeout(60)
+def test_what_a_lost_node_ran_goes_elsewhere(world: World, consume: Consume) -> None:
+    first = world.agent("n1")
+    world.operation("up", "a", "b")
+    consume("b")
+    eventually(lambda: first.running == {"up"})
+    second = world.agent("n2")
+    first.stop()
+    eventually(lambda: second.running == {"up"}, within_s=25)
+
+
+def test_changes_of_state_are_published_as_events(world: World, session: Session) -> None:
+    queue = str(session.channel.queue_declare("", exclusive=True).method.queue)
+    session.channel.queue_bind(queue, "streams.streamboss.events")
+    world.agent("n1")
+    world.operation("up", "a", "b", demand=DemandMode.ALWAYS)
+    said = b""
+    for method, _properties, body in session.channel.consume(queue, inactivity_timeout=10):
+        assert method is not None, "no event said that it runs"
+        said = body or b""
+        if b'"to": "running"' in said:
+            break
+    assert b'"operation": "up"' in said
+
+
+def test_a_redriven_dead_letter_comes_back_without_its_marks(
+    world: World, session: Session
+) -> None:
+    world.operation("up", "a", "b")
+    headers = {"x-streamboss-reason": "it failed", "x-streamboss-attempts": 4, "mine": "kept"}
+    for number in range(3):
+        session.publish(
+            "operations.dead", Message(b"%d" % number, headers=headers), routing_key="up"
+        )
+    broker = world.runtime.broker
+    letters = eventually(lambda: broker.dead_letters("up"))
+    assert [letter.body for letter in letters] == [b"0", b"1", b"2"]
+    assert (letters[0].reason, letters[0].attempts) == ("it failed", 4)
+    assert broker.redrive("up", limit=2) == 2
+    _, properties, body = session.channel.basic_get("operations.up", auto_ack=True)
+    assert body == b"0"
+    assert properties is not None
+    assert properties.headers is not None
+    assert properties.headers["mine"] == "kept"
+    assert "x-streamboss-reason" not in properties.headers
+    assert broker.purge_dead("up") == 1
+    assert broker.purge("up") == 1
