@@ -46,7 +46,7 @@ class Broker(Protocol):
         """Delete a subscription; return how many messages waited in it."""
 
     def foreign_bindings(self, stream: str) -> Sequence[str]:
-        """Return the queues bound to a stream that aren't ours."""
+        """Return the queues, other than operations', that collect a stream."""
 
     def add_node(self, name: str) -> Sequence[str]:
         """Make a node's broker user; return the broker's addresses with its new password."""
@@ -73,6 +73,9 @@ class Runtime(Protocol):
 
     def nodes(self) -> Sequence[NodeStatus]:
         """Return what each node does."""
+
+    def forget_node(self, name: str) -> None:
+        """Let go of a node that was removed."""
 
     def logs(self, operation: str) -> Sequence[LogEntry]:
         """Return the last lines of an operation's stderr, oldest first."""

@@ -108,6 +108,7 @@ def remove_node(services: Services, name: str) -> None:
     """Remove a node: its broker user goes, and with it its connections."""
     with services.store.removed_node(name):
         services.runtime.broker.remove_node(name)
+    services.runtime.forget_node(name)
     services.runtime.poke()
 
 
@@ -127,10 +128,8 @@ def _users_of(services: Services, stream: str) -> str:
     ]
     if subscriptions:
         return listed("subscription", sorted(subscriptions))
-    if queues := broker.foreign_bindings(stream):
-        return listed("queue", sorted(queues))
-    count = services.runtime.stream_consumers().get(stream, 0)
-    return f"{count} consumer{'' if count == 1 else 's'}" if count else ""
+    queues = broker.foreign_bindings(stream)
+    return listed("queue", sorted(queues)) if queues else ""
 
 
 def _must_equal(found: Operation, wanted: Operation, given: set[str]) -> None:

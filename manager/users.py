@@ -35,8 +35,6 @@ class Users:
         self._first = first
         self._prepared = False
         self._hasher = PasswordHasher()
-        #: verified in place of an unknown user's, so that time doesn't tell who exists
-        self._nobodys_hash = self._hasher.hash(secrets.token_hex(16))
         self._key = secrets.token_bytes(32)
         self._verified: OrderedDict[bytes, None] = OrderedDict()
         self._lock = threading.Lock()
@@ -69,10 +67,11 @@ class Users:
         """
         self.prepare()
         login = None if name_problem("user", name) else self._store.find_login(name)
-        password_hash = login.password_hash if login else self._nobodys_hash
-        if not self._fits(password, password_hash) or login is None:
-            raise UnauthorizedError("user name or password is wrong")
-        return login.user
+        if login and self._fits(password, login.password_hash):
+            return login.user
+        if login is None:
+            self._hash_only(password)  # so that time doesn't tell who exists
+        raise UnauthorizedError("user name or password is wrong")
 
     def by_token(self, token: str) -> User:
         """Return the user whom this token logs in.
@@ -125,6 +124,11 @@ class Users:
             log.info("updated the admin of the settings: %s", name)
 
     def _hash(self, password: str) -> str:
+        password_hash = self._hash_only(password)
+        self._remember(self._proof(password, password_hash))
+        return password_hash
+
+    def _hash_only(self, password: str) -> str:
         with self._slots:
             return self._hasher.hash(password)
 
@@ -139,11 +143,14 @@ class Users:
                 self._hasher.verify(password_hash, password)
         except (VerificationError, InvalidHashError):
             return False
+        self._remember(proof)
+        return True
+
+    def _remember(self, proof: bytes) -> None:
         with self._lock:
             self._verified[proof] = None
             if len(self._verified) > _REMEMBERED:
                 self._verified.popitem(last=False)
-        return True
 
     def _proof(self, password: str, password_hash: str) -> bytes:
         secret = hashlib.blake2b(key=self._key, digest_size=32)

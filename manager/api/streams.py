@@ -18,7 +18,8 @@ router = APIRouter(prefix="/api/streams", tags=["streams"])
 def list_streams(_: Viewer, services: Parts, asked: Asked) -> Answer:
     """List the streams."""
     page = services.store.page_streams(limit=asked.limit, offset=asked.offset)
-    return asked.answer(page, lambda stream: _view(services, stream))
+    consumers = services.runtime.stream_consumers()
+    return asked.answer(page, lambda stream: views.stream(stream, consumers.get(stream.name, 0)))
 
 
 @router.post("/", status_code=201, openapi_extra=takes(StreamBody))

@@ -13,7 +13,9 @@ import psycopg
 import pytest
 
 from manager.store import Store
+from streams.settings import Settings
 from tests.eventually import eventually
+from tests.manager.serving import Api, serving
 
 _PORT = 5432  # a name for the socket only: nothing listens on the network
 
@@ -95,3 +97,17 @@ def _answers(folder: Path) -> bool:
     except psycopg.OperationalError:
         return False
     return True
+
+
+@pytest.fixture
+def api(settings: Settings, sqlite_url: str) -> Iterator[Api]:
+    """A manager that serves, on SQLite and the test's own vhost."""
+    with serving(settings, sqlite_url) as served:
+        yield served
+
+
+@pytest.fixture
+def api_everywhere(settings: Settings, database_url: str) -> Iterator[Api]:
+    """The same on each kind of database."""
+    with serving(settings, database_url) as served:
+        yield served

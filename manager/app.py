@@ -1,0 +1,110 @@
+"""The manager as a process: the one place where its parts are put together."""
+
+import errno
+import logging
+import signal
+import socket
+from pathlib import Path
+
+import uvicorn
+
+from manager.api import create_app
+from manager.errors import StoreUnavailableError
+from manager.runtime import Runtime
+from manager.services import Services
+from manager.store import Store, database_url
+from manager.users import Users
+from streams.errors import SettingsError
+from streams.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LOOPBACK = "127.0.0.1"
+#: Where the manager listens if nobody says otherwise and nobody else does.
+DEFAULT_PORT = 8081
+#: How long requests may take to end once the manager is to stop.
+_DRAIN_S = 2
+_BACKLOG = 128
+
+
+def run(settings: Settings, host: str = LOOPBACK, port: int | None = None) -> None:
+    """Serve until SIGTERM; return when the requests at hand are answered.
+
+    Prints `manager: http://HOST:PORT` on stdout as soon as it may be asked. Broker and database
+    needn't be there: what needs them is answered with 503 until they are.
+
+    Raises:
+        SettingsError: settings it can't work with, or `port` is taken.
+    """
+    store = Store(database_url(settings, Path.cwd()))
+    users = Users(store, first=_first_admin(settings))
+    runtime = Runtime(settings, store)
+    server = server_of(Services(store, users, runtime))
+    # uvicorn hands a signal on when it is done: this is what it then meets, instead of the end
+    signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
+    with listening(host, port) as listener:
+        runtime.start()
+        try:
+            _prepare(users)
+            print(f"manager: {address(listener)}", flush=True)  # noqa: T201 - the result
+            server.run(sockets=[listener])
+        finally:
+            runtime.stop()
+            store.close()
+
+
+def server_of(services: Services) -> uvicorn.Server:
+    """Return the HTTP server on top of `services`, not yet listening."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(services),
+            log_config=None,
+            log_level=logging.WARNING,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_DRAIN_S,
+        )
+    )
+
+
+def listening(host: str, port: int | None) -> socket.socket:
+    """Return a socket that listens on `port`; without one on 8081 or, if that is taken, any.
+
+    Raises:
+        SettingsError: `port` is taken, or `host` isn't an address of this machine.
+    """
+    for attempt in (DEFAULT_PORT, 0) if port is None else (port,):
+        try:
+            return socket.create_server((host, attempt), family=_family(host), backlog=_BACKLOG)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or port is not None:
+                raise SettingsError(
+                    f"can't listen on {host} port {attempt}: {error.strerror}:"
+                    " choose another with --port"
+                ) from None
+    raise SettingsError(f"can't listen on {host}: no free port")  # pragma: no cover
+
+
+def address(listener: socket.socket) -> str:
+    """Return where a listening socket is reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _first_admin(settings: Settings) -> tuple[str, str] | None:
+    if settings.user and settings.password:
+        return settings.user, settings.password
+    return None
+
+
+def _prepare(users: Users) -> None:
+    try:
+        users.prepare()
+    except StoreUnavailableError as error:
+        log.warning("%s; the manager serves what it can and tries again", error)
