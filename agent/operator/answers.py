@@ -11,6 +11,7 @@ from streams.errors import FramingError
 from streams.framing import Decoder, Framing, encode
 
 _MOST_INPUTS = 1000
+SURPLUS = "answered without being asked: 'replies: one' is one answer each"
 _MOST_BYTES = 16 * 1024 * 1024
 
 
@@ -96,16 +97,17 @@ class Answers:
         if not frames:
             return
         asked = self._asked
-        surplus = len(frames) > len(asked)
+        problem = SURPLUS if len(frames) > len(asked) else ""
         answers: list[tuple[Item, bytes]] = []
         for frame in frames[: len(asked)]:
             if len(frame) > self._max:
-                self._on_answers(answers)
-                raise FramingError(f"a frame of more than {self._max} bytes")
+                problem = f"a frame of more than {self._max} bytes"
+                break
             item = asked.popleft()
             self._bytes -= len(item.body)
             answers.append((item, frame))
-        self.since = monotonic()
-        self._on_answers(answers)
-        if surplus:
-            raise FramingError("answered without being asked: 'replies: one' is one answer each")
+        if answers:
+            self.since = monotonic()
+            self._on_answers(answers)
+        if problem:
+            raise FramingError(problem)
