@@ -62,7 +62,7 @@ class BrokerNode:
             management.put_vhost(name)
             yield replace(
                 Settings(broker_api_url=self.node.api_url),
-                amqp_urls=(self.node.amqp_url + quote(name, safe=""),),
+                amqp_urls=(self.node.amqp_url.removesuffix("%2F") + quote(name, safe=""),),
             )
             management.delete_vhost(name)
 

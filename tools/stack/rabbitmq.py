@@ -47,8 +47,11 @@ class Node:
 
     @property
     def amqp_url(self) -> str:
-        """The address for clients, with the login."""
-        return f"amqp://{quote(self.user)}:{quote(self.password)}@127.0.0.1:{self.ports.amqp}/"
+        """The address for clients, with the login.
+
+        The vhost is spelt out: after a bare slash some clients (amqp-tools) look for an empty one.
+        """
+        return f"amqp://{quote(self.user)}:{quote(self.password)}@127.0.0.1:{self.ports.amqp}/%2F"
 
     @property
     def api_url(self) -> str:

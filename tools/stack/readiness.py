@@ -93,7 +93,14 @@ def _manager_missing(state: State) -> str:
         answer = httpx.get(f"{state.manager_url}/readyz", timeout=_PROBE_S, trust_env=False)
     except httpx.HTTPError:
         return "not answering yet"
-    return "" if answer.is_success else answer.text.strip()[:_LAST_WORDS] or "not ready yet"
+    return "" if answer.is_success else _detail(answer)
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["detail"])[:_LAST_WORDS]
+    except (ValueError, KeyError, TypeError):
+        return f"answers {answer.status_code}"
 
 
 def check_borrowed(settings: Settings) -> None:
