@@ -1,0 +1,1 @@
+"""The commands, grouped as `--help` shows them. Each is one call into a package."""
