@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from streams.definition import ProcessDefinition
+from streams.definition import Limits, ProcessDefinition
 from streams.errors import ControlError
 
 VERSION = 1
@@ -42,6 +42,13 @@ class _Said(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
+def _known(model: type[BaseModel], raw: object) -> object:
+    """Return `raw` without the fields that this side doesn't know."""
+    if not isinstance(raw, dict):
+        return raw
+    return {name: value for name, value in raw.items() if name in model.model_fields}
+
+
 class Assigned(_Said):
     """One operation as an agent has to run it.
 
@@ -57,6 +64,15 @@ class Assigned(_Said):
     instances: int = 1
     draining: bool = False
     drain_s: float = 30.0
+
+    @field_validator("definition", mode="before")
+    @classmethod
+    def _of_a_newer_manager(cls, value: object) -> object:
+        # a definition is checked to the letter where people write it; here it is checked already
+        definition = _known(ProcessDefinition, value)
+        if isinstance(definition, dict) and "limits" in definition:
+            definition["limits"] = _known(Limits, definition["limits"])
+        return definition
 
 
 class Assignment(_Said):

@@ -141,7 +141,7 @@ class NodeAgent:
 
     def _announce(self) -> None:
         self._announcing = False
-        if not self._link.up:
+        if not self._link.can_send:
             return
         self._announced_at = time.monotonic()
         heartbeat = Heartbeat(
@@ -169,7 +169,7 @@ class NodeAgent:
 
     def _send_logs(self) -> None:
         self._sending_logs = False
-        for piece in self._logs.take() if self._link.up else ():
+        for piece in self._logs.take() if self._link.can_send else ():
             said = LogLines(
                 node=self._config.name,
                 operation=piece.operation,
@@ -177,6 +177,5 @@ class NodeAgent:
                 lines=piece.lines,
                 dropped=piece.dropped,
             )
-            if not self._link.publish(log_key(self._config.name), encode(said)):
-                self._logs.add(piece.operation, (), piece.dropped + len(piece.lines))
+            self._link.publish(log_key(self._config.name), encode(said))
         self._keep_sending_logs()

@@ -54,6 +54,13 @@ class Link:
         self.up = False
 
     @property
+    def can_send(self) -> bool:
+        """Whether the line is there and takes something: memory for what waits is bounded."""
+        if not self.up or self._connection is None or not self._connection.is_open:
+            return False
+        return not self._blocked and self._sent - self._confirmed < _UNCONFIRMED
+
+    @property
     def flushed(self) -> bool:
         """Whether the broker has all that was sent, or there's no line."""
         return not self.up or self._confirmed >= self._sent
@@ -72,14 +79,11 @@ class Link:
         self._connection.on_confirm = self._note_confirm
         self._connection.on_blocked = self._note_blocked
 
-    def publish(self, routing_key: str, body: bytes) -> bool:
-        """Send to the manager; False if it can't be sent now."""
-        hangs = self._blocked or self._sent - self._confirmed >= _UNCONFIRMED
-        if not self.up or hangs or self._connection is None or not self._connection.is_open:
-            return False
+    def publish(self, routing_key: str, body: bytes) -> None:
+        """Send to the manager, while `can_send`."""
+        assert self._connection is not None  # noqa: S101 - `can_send` says so
         properties = to_properties(Message(body, content_type="application/json"))
         self._sent = self._connection.publish(names.CONTROL_EXCHANGE, routing_key, properties, body)
-        return True
 
     def close(self, then: Callable[[], None]) -> None:
         """End the line for good; `then` is called when it is closed."""

@@ -1,5 +1,6 @@
 """One instance of an operation on this node, over all the processes that run it in turn."""
 
+import re
 import signal
 import time
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from streams.control import Assigned, OperatorReport, OperatorState
 LOOP = 3
 HEALTHY_S = 30.0
 FIRST_S, LONGEST_S = 0.2, 60.0
+#: Level and name before what an operator logs.
+_LOG_HEAD = re.compile(r"^[A-Z]+ [a-z.]+: ")
 #: A broker that restarts is soon back.
 LONGEST_LOST_S = 5.0
 
@@ -94,14 +97,15 @@ class Place:
 
 def why_ended(status: int, stderr: str) -> str:
     """Return an operator process's end as a sentence; negative `status` is a signal."""
+    said = _LOG_HEAD.sub("", stderr)
     match status:
         case ExitStatus.LOST_CONNECTION:
-            text = "the operator lost its connection to the broker"
+            return said or "the operator lost its connection to the broker"
         case _ if status < 0:
             text = f"the operator was ended by {_signal_name(-status)}"
         case _:
             text = f"the operator ended with status {status}"
-    return f"{text} ({stderr})" if stderr else text
+    return f"{text} ({said})" if said else text
 
 
 def _signal_name(number: int) -> str:

@@ -151,7 +151,7 @@ class Pool:
             self._on_room()
 
     def _end(self, process: OperatorProcess, status: int) -> None:
-        process.ended()
+        status = process.ended(status)
         self._ground.scratch.remove(process.folder)
         if mark := self._ground.isolation.mark(process.number):
             self._sweep(mark, _SWEEPS)

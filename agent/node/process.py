@@ -20,10 +20,13 @@ log = logging.getLogger(__name__)
 
 COMMAND = ("-P", "-m", "agent.operator")
 #: What an operator gets of our environment: no secrets, and its programs could read them there.
-_PASSED_ON = ("PATH", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONPATH")
+_PASSED_ON = ("PATH", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONPATH")
 _READ_BYTES = 64 * 1024
 _LINE_BYTES = 1024 * 1024
 _STDERR_LINES = 5
+#: How util-linux 2.38 ends, with status 1, when what it wrapped was ended by SIGKILL: it wants to
+#: end itself by the same signal, and resets that signal's handler first, which SIGKILL hasn't.
+_WRAPPED_KILLED = "unshare: sigprocmask unblock failed"
 
 Said = Ready | Report | Log
 _SAID: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="kind")])
@@ -109,6 +112,7 @@ class OperatorProcess:
         self.number = number
         self.folder = folder
         self.ready = False
+        self._killed = False
         self.stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._loop, self._on_said = loop, on_said
         self._waiting = b""
@@ -146,11 +150,12 @@ class OperatorProcess:
         with suppress(ProcessLookupError):  # ended and reaped already
             os.kill(self.pid, signal.SIGKILL)
 
-    def ended(self) -> None:
-        """Take its last words, after it was reaped."""
+    def ended(self, status: int) -> int:
+        """Take its last words, after it was reaped; return the operator's own exit status."""
         self.hang_up()
         self._stdout.drain()
         self._stderr.drain()
+        return -signal.SIGKILL if self._killed else status
 
     def _write(self) -> None:
         try:
@@ -177,6 +182,9 @@ class OperatorProcess:
 
     def _complained(self, line: bytes) -> None:
         text = line.decode(errors="replace")
+        if text.startswith(_WRAPPED_KILLED):
+            self._killed = True
+            return
         self.stderr.append(text[:500])
         log.info("operator process %d: %s", self.pid, text)
 

@@ -39,6 +39,13 @@ def test_what_is_said_is_understood_with_fields_of_a_newer_side_ignored(
     assert control.decode(type(said), json.dumps(raw).encode()) == said
 
 
+def test_an_assigned_definition_may_have_fields_of_a_newer_manager() -> None:
+    raw = json.loads(control.encode(SAID[0]))
+    raw["operations"][0]["definition"]["of_tomorrow"] = 1
+    raw["operations"][0]["definition"]["limits"]["gpus"] = 2
+    assert control.decode(Assignment, json.dumps(raw).encode()) == SAID[0]
+
+
 @pytest.mark.parametrize(
     ("raw", "why"),
     [

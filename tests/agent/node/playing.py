@@ -7,7 +7,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +50,6 @@ def definition(exec_: str, **more: Any) -> ProcessDefinition:
 
 
 UPPER = definition("tr a-z A-Z")
-CAT = definition("cat", process_type="service", replies="one")
 
 
 def assigned(operation: str = "op", revision: int = 1, **more: Any) -> Assigned:
@@ -149,7 +148,7 @@ class Manager:
         seen: list[str] = []
 
         def enough() -> bool:
-            while body := self._get(self.output):
+            while body := self._get(lambda: self.output):
                 seen.append(body.decode())
             return len(seen) >= count
 
@@ -164,7 +163,7 @@ class Manager:
 
     def hear(self) -> int:
         """Read what came; return how many heartbeats there were in all."""
-        while body := self._get(self.queue):
+        while body := self._get(lambda: self.queue):
             kind = json.loads(body)
             if "lines" in kind:
                 self.logs.append(decode(LogLines, body))
@@ -172,8 +171,9 @@ class Manager:
                 self.heartbeats.append(decode(Heartbeat, body))
         return len(self.heartbeats)
 
-    def _get(self, queue: str) -> bytes | None:
-        _, _, body = self.session.call(lambda c: c.basic_get(queue, auto_ack=True))
+    def _get(self, queue: Callable[[], str]) -> bytes | None:
+        # asked late: a new channel has a new queue
+        _, _, body = self.session.call(lambda c: c.basic_get(queue(), auto_ack=True))
         return body
 
     def assign(self, *operations: Assigned, term: int = 1, **fields: Any) -> None:

@@ -83,6 +83,8 @@ def test_an_end_is_told_as_a_sentence() -> None:
     assert why_ended(-9, "") == "the operator was ended by SIGKILL"
     assert why_ended(1, "KeyError: 'x'") == "the operator ended with status 1 (KeyError: 'x')"
     assert "lost its connection" in why_ended(ExitStatus.LOST_CONNECTION, "")
+    logged = "ERROR agent.operator: broker: not reachable"
+    assert why_ended(ExitStatus.LOST_CONNECTION, logged) == "broker: not reachable"
 
 
 def test_a_place_whose_operators_keep_ending_is_failed_with_the_reason() -> None:
