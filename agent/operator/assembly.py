@@ -10,6 +10,7 @@ from agent.operator.command import Command, command, environment, folder_problem
 from agent.operator.fate import Failure, Fate
 from agent.operator.health import Health
 from agent.operator.intake import Intake, Item
+from agent.operator.launcher import Launcher
 from agent.operator.outbox import Outbox
 from agent.operator.parts import Parts, Runner
 from agent.operator.reaper import Reaper
@@ -56,7 +57,7 @@ class Operator:
             self._parts.health.broken(found.problem)
             return
         os.chdir(self._folder)
-        self._parts.words = found.words
+        self._parts.launcher.words = found.words
         if not self._consuming and not self._draining:
             self._consuming = True
             self._parts.intake.start()
@@ -106,10 +107,10 @@ class Operator:
         fate = Fate(loop, intake, outbox, retries=definition.retries, node=self._connect.node)
         return Parts(
             loop=loop,
-            reaper=reaper,
+            launcher=Launcher(
+                loop, reaper, (), self._environment(), definition.limits, reporter.log
+            ),
             definition=definition,
-            words=(),
-            environment=self._environment(),
             intake=intake,
             outbox=outbox,
             fate=fate,
@@ -152,7 +153,7 @@ class Operator:
             return Command((), problem)
         # a relative program is meant from the folder that it will run in
         os.chdir(self._folder)
-        return command(self._assigned.definition, self._parts.environment["PATH"])
+        return command(self._assigned.definition, self._parts.launcher.environment["PATH"])
 
     def _refused(self, item: Item) -> bool:
         reason = self._parts.fate.refuse(item) or self._runner.objection(item)

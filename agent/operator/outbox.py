@@ -16,7 +16,11 @@ _FULL_MESSAGES = 10_000
 #: What a full queue refuses is sent again after so long.
 _REFUSED_PAUSE_S = 2.0
 
+#: Outputs that may wait a moment leave together: the broker and we wake up less often.
+_GATHER_S = 0.002
+
 Then = Callable[[], None]
+_Sent = tuple[Then, str, str, Any, bytes]
 
 
 class Outbox:
@@ -30,8 +34,9 @@ class Outbox:
         self._operation = operation
         self._exchange = names.exchange(stream)
         self._ids = MessageIds()
-        self._pending: dict[int, tuple[Then, str, str, Any, bytes]] = {}
+        self._pending: dict[int, _Sent] = {}
         self._pending_bytes = 0
+        self._gathered: list[_Sent] = []
         self._refused = 0
         self._blocked = False
         self._was_full = False
@@ -60,7 +65,7 @@ class Outbox:
     @property
     def empty(self) -> bool:
         """Whether everything is confirmed."""
-        return not self._pending and not self._refused
+        return not self._pending and not self._refused and not self._gathered
 
     def publish(
         self,
@@ -71,20 +76,36 @@ class Outbox:
         headers: dict[Any, Any] | None = None,
         message_id: str | None = None,
         correlation_id: str | None = None,
+        gather: bool = False,
     ) -> None:
-        """Publish an output; it gets an id where it has none, and the time."""
+        """Publish an output; it gets an id where it has none, and the time.
+
+        With `gather` others may join it within 2 ms.
+        """
         us = now_us()
         stamped = {PUBLISHED_US: us} if headers is None else {**headers, PUBLISHED_US: us}
         properties = outgoing(
             content_type, stamped, message_id or self._ids.next(), correlation_id, us // 1_000_000
         )
         self.tally.published += 1
-        self._send(then, self._exchange, "", properties, body)
+        sent = (then, self._exchange, "", properties, body)
+        if not gather and not self._gathered:
+            self._send(*sent)
+            return
+        self._gathered.append(sent)
+        if len(self._gathered) == 1:
+            self._loop.call_later(_GATHER_S, self._send_gathered)
 
     def bury(self, properties: Any, body: bytes, then: Then) -> None:
         """Publish a dead letter."""
         self.tally.dead_lettered += 1
         self._send(then, names.DEAD_EXCHANGE, self._operation, properties, body)
+
+    def _send_gathered(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        if self._connection.is_open:
+            for sent in gathered:
+                self._send(*sent)
 
     def _send(self, then: Then, exchange: str, key: str, properties: Any, body: bytes) -> None:
         number = self._connection.publish(exchange, key, properties, body, mandatory=True)
@@ -110,7 +131,7 @@ class Outbox:
                 self._refuse(sent)
         self._notify()
 
-    def _refuse(self, sent: tuple[Then, str, str, Any, bytes]) -> None:
+    def _refuse(self, sent: _Sent) -> None:
         """Send once more, later, what a queue (full, say) didn't take."""
         self._refused += 1
         then, exchange, key, properties, body = sent

@@ -1,18 +1,15 @@
 """What both kinds of runners work with."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from agent.operator.child import Child, Exit
-from agent.operator.command import limited
 from agent.operator.fate import Fate
 from agent.operator.health import Health
 from agent.operator.intake import Intake, Item
+from agent.operator.launcher import Launcher
 from agent.operator.outbox import Outbox
-from agent.operator.reaper import Reaper
 from agent.operator.report import Reporter, Tally
-from agent.operator.spawn import spawn
 from streams.broker import EventLoop
 from streams.definition import ProcessDefinition
 from streams.message import MAX_INLINE_BYTES
@@ -23,10 +20,8 @@ class Parts:
     """One operation's parts, put together by `assembly`."""
 
     loop: EventLoop
-    reaper: Reaper
+    launcher: Launcher
     definition: ProcessDefinition
-    words: tuple[str, ...]
-    environment: Mapping[str, str]
     intake: Intake
     outbox: Outbox
     fate: Fate
@@ -47,31 +42,6 @@ class Parts:
             return f"more than {allowed} bytes of output: objects need S3, which is not configured"
         return f"more than {allowed} bytes of output (max_output_bytes)"
 
-    def start(
-        self,
-        extra: Mapping[str, str],
-        stdin: bytes | None,
-        *,
-        on_output: Callable[[bytes], None],
-        on_end: Callable[[Exit], None],
-    ) -> tuple[Child, int | None]:
-        """Start the program; return it and the pipe to its stdin, if it has one.
-
-        Raises:
-            CannotRunError: the kernel refused.
-        """
-        environment = {**self.environment, **extra}
-        pipes = spawn(limited(self.words, self.definition.limits), environment, stdin)
-        child = Child(
-            self.loop,
-            self.reaper,
-            pipes,
-            self.reporter.log,
-            on_output=on_output,
-            on_end=on_end,
-        )
-        return child, pipes.stdin
-
 
 class Runner(Protocol):
     """Runs the operation's program over the inputs."""
@@ -90,7 +60,3 @@ class Runner(Protocol):
 
     def kill(self) -> None:
         """End the programs at once."""
-
-
-#: What an input's output needs to be published.
-Output = tuple[bytes, str | None, dict[Any, Any]]

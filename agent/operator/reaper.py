@@ -21,13 +21,16 @@ OnExit = Callable[[int], None]
 class Reaper:
     """Calls back, from the loop, when a child ends; the argument is the wait status.
 
-    One for a process: it owns SIGCHLD and Python's wake-up descriptor.
+    One for a process: it owns SIGCHLD and Python's wake-up descriptor. With `alone` it also owns
+    all children: it adopts orphans and waits for whatever ends; else others may have theirs.
     """
 
-    def __init__(self, loop: EventLoop) -> None:
+    def __init__(self, loop: EventLoop, *, alone: bool = True) -> None:
         self._loop = loop
         self._callbacks: dict[int, OnExit] = {}
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self._alone = alone
+        if alone:
+            ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._on_signal: dict[int, Callable[[], None]] = {signal.SIGCHLD: self._reap}
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -45,6 +48,8 @@ class Reaper:
 
     def strays(self) -> list[int]:
         """Return the children that nobody watches: adopted ones."""
+        if not self._alone:
+            return []
         return [pid for pid in children() if pid not in self._callbacks]
 
     def end_all(self) -> None:
@@ -74,16 +79,22 @@ class Reaper:
                 self._on_signal.get(number, lambda: None)()
 
     def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            on_exit = self._callbacks.pop(pid, None)
-            if on_exit is not None:
-                on_exit(status)
+        if not self._alone:
+            for pid in list(self._callbacks):
+                self._reap_one(pid)
+            return
+        while self._reap_one(-1):
+            pass
+
+    def _reap_one(self, which: int) -> bool:
+        try:
+            pid, status = os.waitpid(which, os.WNOHANG)
+        except ChildProcessError:
+            return False
+        on_exit = self._callbacks.pop(pid, None)
+        if on_exit is not None:
+            on_exit(status)
+        return pid != 0
 
 
 def children(pid: int | str = "self") -> list[int]:

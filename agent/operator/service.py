@@ -142,7 +142,7 @@ class Service:
 
     def _make_settling(self, pid: int) -> Settling:
         return Settling(
-            pid, settle_s=self._parts.definition.settle_s, strays=self._parts.reaper.strays
+            pid, settle_s=self._parts.definition.settle_s, strays=self._parts.launcher.reaper.strays
         )
 
     def _start_workers(self) -> None:

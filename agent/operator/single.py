@@ -123,7 +123,7 @@ class Single:
         run = _Run(item, monotonic() + timeout if timeout else None)
         came = item.properties
         try:
-            run.child, _ = self._parts.start(
+            run.child, _ = self._parts.launcher.start(
                 message_environment(
                     message_id=came.message_id,
                     attempt=item.failures + 1,
@@ -202,6 +202,7 @@ class Single:
             headers=kept_headers(came.headers),
             message_id=came.message_id,
             correlation_id=came.correlation_id,
+            gather=bool(self._runs),
         )
 
     def _fail(self, run: _Run, exit_: Exit, verdict: Verdict) -> None:

@@ -127,7 +127,7 @@ class Slot:
         self._ready = self.progress = False
         self._started_at = monotonic()
         worker = Worker(
-            self._parts,
+            self._parts.launcher,
             on_output=self._output,
             on_written=self._written,
             on_end=self._ended,

@@ -7,7 +7,7 @@ import termios
 from collections.abc import Callable
 
 from agent.operator.child import Child, Exit
-from agent.operator.parts import Parts
+from agent.operator.launcher import Launcher
 
 #: More than this isn't encoded in advance for a program that doesn't read.
 _UNWRITTEN_BYTES = 256 * 1024
@@ -26,13 +26,13 @@ class Worker:
 
     def __init__(
         self,
-        parts: Parts,
+        launcher: Launcher,
         *,
         on_output: Callable[[bytes], None],
         on_written: Callable[[], None],
         on_end: Callable[[Exit], None],
     ) -> None:
-        self._loop = parts.loop
+        self._loop = launcher.loop
         self._on_written = on_written
         self._on_end = on_end
         self._unwritten = bytearray()
@@ -42,7 +42,7 @@ class Worker:
         self.cut = ""
         self.child: Child
         self._stdin: int | None
-        self.child, self._stdin = parts.start({}, None, on_output=on_output, on_end=self._ended)
+        self.child, self._stdin = launcher.start({}, None, on_output=on_output, on_end=self._ended)
 
     @property
     def pid(self) -> int:

@@ -1,0 +1,270 @@
+"""Run a definition's program on the desk, exactly as an operator would, without a broker."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+from agent.operator.child import Child, Exit
+from agent.operator.command import command, environment, folder_problem, message_environment
+from agent.operator.launcher import Launcher
+from agent.operator.payload import from_stdout, to_stdin
+from agent.operator.reaper import Reaper
+from agent.operator.settle import Settling
+from agent.operator.spawn import CannotRunError
+from agent.operator.tail import LogLines
+from agent.operator.worker import Worker
+from streams.broker import EventLoop
+from streams.definition import ProcessDefinition, ProcessType
+from streams.errors import FramingError
+from streams.framing import Decoder, encode
+from streams.message import MAX_INLINE_BYTES, MessageIds
+
+TEXT = "text/plain"
+_POLL_S = 0.005
+#: How long a service may take to end after the end of its input.
+_LEAVE_S = 5.0
+
+
+@dataclass(slots=True)
+class Run:
+    """One process: how it ended, and the end of what it wrote to stderr."""
+
+    seconds: float = 0.0
+    exit: Exit | None = None
+    stderr: str = ""
+    #: why it was ended by us, or couldn't be started
+    problem: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended well."""
+        return not self.problem and self.exit is not None and self.exit.code == 0
+
+
+@dataclass(slots=True)
+class Trial:
+    """What came of it: one run for each input (`single`), or one for all (`service`)."""
+
+    inputs: int = 0
+    outputs: list[bytes] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    seconds: float = 0.0
+    #: a service wrote nothing before the end of its input: its stdout is block-buffered
+    held_back: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether every process ended well."""
+        return all(run.ok for run in self.runs)
+
+
+def run(
+    definition: ProcessDefinition, inputs: Iterable[bytes], *, content_type: str = TEXT
+) -> Trial:
+    """Run the program over these messages; call it from the main thread.
+
+    Its folder is a temporary one, unless the definition names another.
+    """
+    trial = Trial()
+    began = monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="sb-try-", ignore_cleanup_errors=True) as scratch,
+        _desk(definition, scratch) as desk,
+    ):
+        if desk.problem:
+            trial.runs.append(Run(problem=desk.problem))
+        elif definition.process_type is ProcessType.SINGLE:
+            _Singles(desk, definition, trial, content_type).run(inputs)
+        else:
+            _Service(desk, definition, trial).run(inputs)
+    trial.seconds = monotonic() - began
+    return trial
+
+
+@dataclass(slots=True)
+class _Desk:
+    loop: EventLoop
+    launcher: Launcher
+    problem: str
+
+
+@contextmanager
+def _desk(definition: ProcessDefinition, scratch: str) -> Iterator[_Desk]:
+    """Prepare what programs are started with, from their folder."""
+    folder = definition.cwd or scratch
+    env = environment(
+        definition,
+        operation="try",
+        stream="try",
+        home=scratch,
+        inherited=os.environ,
+        mark={},
+    )
+    loop = EventLoop()
+    reaper = Reaper(loop, alone=False)
+    before = Path.cwd()
+    try:
+        problem = folder_problem(folder) or ""
+        if not problem:
+            os.chdir(folder)
+        found = command(definition, env["PATH"])
+        launcher = Launcher(loop, reaper, found.words, env, definition.limits, LogLines())
+        yield _Desk(loop, launcher, problem or found.problem or "")
+    finally:
+        os.chdir(before)
+        reaper.close()
+        loop.close()
+
+
+class _Singles:
+    """One process after the other."""
+
+    def __init__(
+        self, desk: _Desk, definition: ProcessDefinition, trial: Trial, content_type: str
+    ) -> None:
+        self._desk = desk
+        self._definition = definition
+        self._trial = trial
+        self._content_type = content_type
+        self._ids = MessageIds()
+
+    def run(self, inputs: Iterable[bytes]) -> None:
+        for body in inputs:
+            self._trial.inputs += 1
+            if not self._one(body):
+                return
+
+    def _one(self, body: bytes) -> bool:
+        """Return whether another one may be tried."""
+        output = bytearray()
+        this = Run()
+        self._trial.runs.append(this)
+        env = message_environment(
+            message_id=self._ids.next(), attempt=1, content_type=self._content_type, traceparent=""
+        )
+        limit = min(self._definition.max_output_bytes, MAX_INLINE_BYTES)
+
+        def collect(data: bytes) -> None:
+            nonlocal output
+            output += data
+            if len(output) > limit + 1 and not this.problem:  # a text's last newline isn't output
+                this.problem = f"more than {limit} bytes of output"
+                child.kill()
+                output.clear()
+
+        try:
+            child, _ = self._desk.launcher.start(
+                env,
+                to_stdin(body, self._content_type),
+                on_output=collect,
+                on_end=lambda _exit: self._desk.loop.stop(),
+            )
+        except CannotRunError as error:
+            this.problem = str(error)
+            return False
+        _serve(self._desk.loop, child, this, self._definition.timeout)
+        if this.ok:
+            declared = self._definition.output_content_type or self._content_type
+            body, _ = from_stdout(bytes(output), declared)
+            self._trial.outputs += [body] if body else []
+        return True
+
+
+def _serve(loop: EventLoop, child: Child, this: Run, timeout_s: float | None) -> None:
+    """Wait until the program is over, ending it when it takes too long."""
+    began = monotonic()
+
+    def overdue() -> None:
+        this.problem = f"no answer within {timeout_s:g} s (timeout)"
+        child.end()
+
+    timer = loop.call_later(timeout_s, overdue) if timeout_s else None
+    try:
+        loop.run_until(lambda: child.over)
+    finally:
+        loop.cancel(timer)
+        child.kill()
+        loop.run_until(lambda: child.over)
+    this.seconds = monotonic() - began
+    this.exit = child.exit
+    this.stderr = child.errors.tail.text()
+
+
+class _Service:
+    """One process for all; its input ends when it has settled."""
+
+    def __init__(self, desk: _Desk, definition: ProcessDefinition, trial: Trial) -> None:
+        self._desk = desk
+        self._definition = definition
+        self._trial = trial
+        self._run = Run()
+        self._early = 0
+        self._since = monotonic()
+        self._closed = False
+        limit = min(definition.max_output_bytes, MAX_INLINE_BYTES)
+        self._decoder = Decoder(definition.framing, max_frame_bytes=limit)
+        self._inputs: Iterator[bytes] = iter(())
+
+    def run(self, inputs: Iterable[bytes]) -> None:
+        self._inputs = iter(inputs)
+        self._trial.runs.append(self._run)
+        try:
+            self._worker = Worker(
+                self._desk.launcher,
+                on_output=self._output,
+                on_written=self._feed,
+                on_end=self._ended,
+            )
+        except CannotRunError as error:
+            self._run.problem = str(error)
+            return
+        self._settling = Settling(self._worker.pid, settle_s=self._definition.settle_s, strays=list)
+        self._feed()
+        self._look()
+        _serve(self._desk.loop, self._worker.child, self._run, None)
+        self._run.problem = self._run.problem or self._worker.cut
+        late = len(self._trial.outputs) - self._early
+        self._trial.held_back = self._trial.inputs > 0 and self._early == 0 and late > 0
+
+    def _feed(self) -> None:
+        self._since = monotonic()
+        while self._worker.room and (body := next(self._inputs, None)) is not None:
+            self._trial.inputs += 1
+            self._worker.feed(encode(self._definition.framing, body))
+
+    def _look(self) -> None:
+        """End the input when all of it is done; end the program when it takes too long."""
+        child = self._worker.child
+        if child.over or self._closed:
+            return
+        now, timeout = monotonic(), self._definition.timeout
+        if self._worker.read_all and self._settling.settled(now):
+            child.read_all()
+            self._early = len(self._trial.outputs)
+            self._closed = True
+            self._worker.close()
+            self._desk.loop.call_later(_LEAVE_S, child.end)
+        elif timeout is not None and now - self._since > timeout:
+            self._worker.cut_off(f"no answer within {timeout:g} s (timeout)")
+        else:
+            self._desk.loop.call_later(_POLL_S, self._look)
+
+    def _output(self, data: bytes) -> None:
+        self._since = monotonic()
+        if self._worker.cut:
+            return
+        try:
+            self._trial.outputs += [frame for frame in self._decoder.feed(data) if frame]
+        except FramingError as error:
+            self._worker.cut_off(str(error), at_once=True)
+
+    def _ended(self, exit_: Exit) -> None:
+        if exit_.code == 0 and not self._worker.cut:
+            with suppress(FramingError):
+                last = self._decoder.finish()
+                self._trial.outputs += [last] if last else []
+        self._desk.loop.stop()

@@ -1,0 +1,61 @@
+"""A definition's program on the desk, without a broker."""
+
+import pytest
+
+from agent import trial
+from streams.definition import ProcessDefinition
+
+
+def _definition(exec_: str, **fields: object) -> ProcessDefinition:
+    raw = {"name": "n", "application": "a", "exec": exec_, "timeout": 10, **fields}
+    return ProcessDefinition.from_mapping(raw)
+
+
+def test_single_is_one_process_for_each_message() -> None:
+    result = trial.run(_definition("tr [a-z] [A-Z]"), [b"one", b"two"])
+    assert result.outputs == [b"ONE", b"TWO"]
+    assert [run.ok for run in result.runs] == [True, True]
+
+
+def test_a_failing_program_shows_its_status_and_its_stderr() -> None:
+    result = trial.run(_definition("echo sorry >&2; exit 3"), [b"one"])
+    assert result.outputs == []
+    assert not result.ok
+    (run,) = result.runs
+    assert run.exit is not None
+    assert (run.exit.code, run.stderr) == (3, "sorry\n")
+
+
+def test_a_program_that_is_not_there_is_named() -> None:
+    (run,) = trial.run(_definition("/nowhere/x"), [b"one"]).runs
+    assert run.problem == "program '/nowhere/x' doesn't exist"
+
+
+def test_a_time_out_ends_it() -> None:
+    (run,) = trial.run(_definition("sleep 100", timeout=0.2), [b"one"]).runs
+    assert run.problem == "no answer within 0.2 s (timeout)"
+
+
+@pytest.mark.parametrize("exec_", ["cat", "tr a A", "sed -u s/x/x/"])
+def test_a_service_answers_while_its_input_is_open(exec_: str) -> None:
+    result = trial.run(_definition(exec_, process_type="service"), [b"x", b"y"])
+    assert result.outputs == [b"x", b"y"]
+    assert result.ok
+    assert not result.held_back
+
+
+def test_a_service_that_keeps_its_output_to_itself_is_told() -> None:
+    program = "env -u LD_PRELOAD -u PYTHONUNBUFFERED tr x y"
+    result = trial.run(_definition(program, process_type="service"), [b"x"])
+    assert result.outputs == [b"y"]
+    assert result.held_back
+
+
+def test_a_service_that_never_settles_is_ended() -> None:
+    result = trial.run(_definition("sleep 100", process_type="service", timeout=0.3), [b"x"])
+    assert result.runs[0].problem == "no answer within 0.3 s (timeout)"
+
+
+def test_output_without_end_is_cut() -> None:
+    (run,) = trial.run(_definition("yes", max_output_bytes=1000), [b"x"]).runs
+    assert run.problem == "more than 1000 bytes of output"
