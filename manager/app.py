@@ -4,8 +4,10 @@ import errno
 import logging
 import signal
 import socket
+import sys
 from pathlib import Path
 
+import structlog
 import uvicorn
 
 from manager.api import create_app
@@ -36,6 +38,7 @@ def run(settings: Settings, host: str = LOOPBACK, port: int | None = None) -> No
     Raises:
         SettingsError: settings it can't work with, or `port` is taken.
     """
+    _log_to_stderr()
     store = Store(database_url(settings, Path.cwd()))
     users = Users(store, first=_first_admin(settings))
     runtime = Runtime(settings, store)
@@ -101,6 +104,24 @@ def _first_admin(settings: Settings) -> tuple[str, str] | None:
     if settings.user and settings.password:
         return settings.user, settings.password
     return None
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    # what these have to say about each request and connection, we say once and in our words
+    for name in ("httpx", "alembic", "uvicorn"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    structlog.configure(
+        processors=[
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0),
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
 
 
 def _prepare(users: Users) -> None:

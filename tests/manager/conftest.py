@@ -55,6 +55,11 @@ def postgres() -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres: str) -> str:
     """A fresh database of the test's own."""
+    return fresh_database(postgres)
+
+
+def fresh_database(postgres: str) -> str:
+    """Make an empty database and return its URL."""
     name = f"test_{secrets.token_hex(6)}"
     address = f"user=streamboss dbname=postgres {postgres.replace('&', ' ')}"
     with psycopg.connect(address, autocommit=True) as connection:

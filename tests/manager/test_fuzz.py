@@ -1,0 +1,105 @@
+"""Whatever is sent to the API, its answer is one that its schema names, and never a bug."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from hypothesis import HealthCheck
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    ignored_auth,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from tests.manager.conftest import fresh_database
+from tests.manager.serving import ADMIN, Api, serving
+from tests.rabbit import BrokerNode
+
+CHECKS = [
+    not_a_server_error,
+    content_type_conformance,
+    ignored_auth,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+]
+#: What a path may name so that there is something to find.
+THERE = {"name": "there", "number": 1, "stream": "in"}
+
+
+@pytest.fixture(scope="module")
+def served(broker_node: BrokerNode, postgres: str) -> Iterator[Api]:
+    """One manager for all examples, on the pickier database, with something there to be found."""
+    with (
+        broker_node.vhost() as settings,
+        serving(settings, fresh_database(postgres)) as api,
+    ):
+        _fill(api)
+        yield api
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_any_request_gets_an_answer_of_the_schema(served: Api, mode: GenerationMode) -> None:
+    _ask(served, mode, 5)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_any_of_many_requests_gets_an_answer_of_the_schema(
+    served: Api, mode: GenerationMode
+) -> None:
+    _ask(served, mode, 200)
+
+
+def _ask(api: Api, mode: GenerationMode, count: int) -> None:
+    """Send `count` made-up requests for each path and method: the same ones every time."""
+    schema = schemathesis.openapi.from_dict(api.get("/api/openapi.json").json())
+    schema.config.update(base_url=api.url)
+    # removals last: they leave nothing to ask about
+    asked = sorted(
+        (found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)),
+        key=lambda operation: operation.method == "delete",
+    )
+    assert len(asked) > 25
+    for operation in asked:
+
+        @hypothesis.given(
+            case=operation.as_strategy(generation_mode=mode), there=hypothesis.strategies.booleans()
+        )
+        @hypothesis.settings(
+            max_examples=count,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )
+        def ask(case: Any, there: bool) -> None:
+            if there:
+                case.path_parameters |= {
+                    k: v for k, v in THERE.items() if k in case.path_parameters
+                }
+            case.call_and_validate(checks=CHECKS, auth=ADMIN)
+
+        with suppress(Unsatisfiable):  # nothing can be wrong about a request without parameters
+            ask()
+
+
+def _fill(api: Api) -> None:
+    definition = {"name": "Upper", "application": "upper", "exec": "tr [a-z] [A-Z]"}
+    assert api.post("/api/process_definition/", {"definition": definition}).status_code == 201
+    operation = {"process_definition_id": 1, "input_stream": "in", "output_stream": "out"}
+    assert api.post("/api/operations/", {"name": "there", **operation}).status_code == 201
+    for kind, more in (("streams", {}), ("nodes", {}), ("users", {"password": "p"})):
+        assert api.post(f"/api/{kind}/", {"name": "there", **more}).status_code == 201
