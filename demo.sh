@@ -48,7 +48,7 @@ consume() {
     consumers+=($!)
     wait_for "the operation behind $1 is running" operation_runs "$1"
 }
-operation_runs() { streamboss operations --json | grep -q "\"$1\".*\"running\""; }
+operation_runs() { streamboss operations --json | grep "\"output_stream\": *\"$1\"" | grep -q "\"state\": *\"running\""; }
 # expect FILE TEXT: a line of its own, within half a minute
 expect() { wait_for "'$2' comes out" grep -qxF "$2" "$1"; }
 wait_for() {

@@ -14,6 +14,7 @@ from tools.stack import StackError, describe, down, status, up
 from tools.stack.parts import files_of, parts_of
 from tools.stack.processes import Identity
 from tools.stack.state import State, stack_folder, write_private
+from tools.stack.supervisor import forget_socket, socket_path
 
 
 def test_a_stack_is_found_from_any_folder_below_it(tmp_path: Path) -> None:
@@ -155,3 +156,18 @@ def test_the_addresses_of_a_cluster_are_shown_without_passwords(tmp_path: Path) 
     state = State.new().with_servers_of({"STREAMBOSS_AMQP_URL": urls}, tmp_path)
     assert state.borrowed
     assert state.borrowed.shown() == "amqp://a.example/, amqp://b.example:5673/"
+
+
+def test_the_supervisor_of_a_deep_folder_listens_in_a_short_one_that_goes_again(
+    tmp_path: Path,
+) -> None:
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    path = Path(socket_path(deep, ""))
+    assert len(str(path)) < 100
+    assert path.parent.stat().st_mode & 0o077 == 0
+    assert socket_path(deep, str(path)) == str(path)
+    path.touch()
+    forget_socket(deep, str(path))
+    assert not path.parent.exists()
+    assert socket_path(Path("/short"), "") == "/short/supervisor.sock"

@@ -18,7 +18,7 @@ from tools.stack.processes import Identity
 from tools.stack.progress import Progress
 from tools.stack.state import STATE_FILE, State, stack_folder, write_private
 from tools.stack.status import StackStatus, status
-from tools.stack.supervisor import Supervisor, socket_path
+from tools.stack.supervisor import Supervisor, forget_socket, socket_path
 
 _LOCK_S = 180.0
 #: Ports of processes that were killed a moment ago come free within this.
@@ -189,6 +189,7 @@ def _bring_down(place: Path) -> None:
     for process in filter(None, ours):
         process.kill()
     _wait_until_gone(ours, _REST_S)
+    forget_socket(place, state.socket)
 
 
 def _part_processes(supervisor: Supervisor | None) -> list[Identity | None]:

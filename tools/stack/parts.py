@@ -98,8 +98,16 @@ def _broker_parts(state: State, folder: Path) -> list[Part]:
 
 
 def _python(*arguments: str) -> list[str]:
-    # -P: a folder called `tools` where we happen to stand must not be taken for ours
-    return [f"{sys.prefix}/bin/python", "-P", "-m", "tools.main", *arguments]
+    # -P: a folder called `tools` where we happen to stand must not be taken for ours.
+    # In a virtual environment always the same of its names, so that a second `up` changes nothing.
+    in_venv = sys.prefix != sys.base_prefix
+    return [
+        f"{sys.prefix}/bin/python" if in_venv else sys.executable,
+        "-P",
+        "-m",
+        "tools.main",
+        *arguments,
+    ]
 
 
 def _script(command: Sequence[str]) -> str:

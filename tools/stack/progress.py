@@ -33,14 +33,13 @@ class Progress:
 @contextmanager
 def _spinner(doing: str) -> Iterator[Detail]:
     from rich.console import Console  # noqa: PLC0415 - 50 ms, for terminals alone
-    from rich.markup import escape  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
-    with Console(stderr=True).status(escape(doing)) as status:
+    def line(text: str) -> Text:
+        return Text(text, no_wrap=True, overflow="ellipsis")
 
-        def detail(text: str) -> None:
-            status.update(escape(f"{doing}: {text}" if text else doing))
-
-        yield detail
+    with Console(stderr=True).status(line(doing)) as status:
+        yield lambda text: status.update(line(f"{doing}: {text}"))
 
 
 def _silent(_: str) -> None:

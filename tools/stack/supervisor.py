@@ -56,6 +56,15 @@ def socket_path(folder: Path, known: str) -> str:
     return str(Path(tempfile.mkdtemp(prefix="streamboss-")) / _SOCKET_FILE)
 
 
+def forget_socket(folder: Path, socket_file: str) -> None:
+    """Remove the socket, and the folder that was made for it."""
+    path = Path(socket_file)
+    if socket_file and path.parent != folder:
+        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.parent.rmdir()
+
+
 class Supervisor:
     """The supervisor of the stack in `folder` (a `.streamboss`)."""
 
