@@ -2,18 +2,19 @@
 
 import json
 import os
-import re
 import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from manager import permissions
+from manager.model import Operation
 from streams import names
 from streams.broker import Channel, Session, topology
 from streams.control import (
@@ -27,7 +28,6 @@ from streams.control import (
     assignment_key,
     decode,
     encode,
-    heartbeat_key,
 )
 from streams.definition import ProcessDefinition
 from streams.management import Management
@@ -82,7 +82,7 @@ class Manager:
         self.output = self.session.call(lambda c: topology.declare_subscription(c, "b", "test"))
         self.session.call(self._listen)
         self.session.on_channel = self._listen
-        self.allow(["op"], ["b"])
+        self.allow({"op": "b"})
 
     def close(self) -> None:
         self.session.close()
@@ -99,24 +99,19 @@ class Manager:
             vhost=self.vhost,
         )
 
-    def allow(self, operations: list[str], outputs: list[str]) -> None:
-        """Give the node's broker user the contract's rights, and no more."""
-        own = rf"agents\.{NODE}\..*"
-        queues = [re.escape(names.operation_queue(name)) for name in operations]
-        exchanges = [re.escape(names.exchange(name)) for name in outputs]
+    def allow(self, outputs: Mapping[str, str]) -> None:
+        """Give the node's broker user the rights that the manager gives, and no more.
+
+        `outputs` holds the output stream of each operation.
+        """
+        operations = [
+            Operation(name, "test", 1, UPPER, "a", output) for name, output in outputs.items()
+        ]
         with self.management() as management:
             management.put_user(self.user, self.password)
-            management.put_permissions(
-                self.user,
-                configure=f"^{own}$",
-                read=f"^({'|'.join([own, *queues, re.escape(names.CONTROL_EXCHANGE)])})$",
-                write=f"^({'|'.join([own, *exchanges, *_SHARED])})$",
-            )
+            management.put_permissions(self.user, **permissions.node_rights(NODE, operations))
             management.put_topic_permissions(
-                self.user,
-                names.CONTROL_EXCHANGE,
-                write=rf"^from\.{NODE}\..*$",
-                read=rf"^to\.{NODE}$",
+                self.user, names.CONTROL_EXCHANGE, **permissions.topic_rights(NODE)
             )
 
     @property
@@ -219,10 +214,6 @@ class Manager:
             return not self.heartbeats[-1].operators
 
         eventually(gone, within_s=40, what="no operator is listed")
-
-
-_SHARED = [re.escape(name) for name in (names.DEAD_EXCHANGE, names.CONTROL_EXCHANGE)]
-HEARTBEAT_KEY = heartbeat_key(NODE)
 
 
 @dataclass

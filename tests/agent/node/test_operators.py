@@ -101,7 +101,7 @@ def test_several_operations_and_instances_run_side_by_side(
     others = [f"op{number}" for number in range(6)]
     for name in others:
         manager.create_operation(name, f"{name}-in", f"{name}-out")
-    manager.allow(["op", *others], ["b", *(f"{name}-out" for name in others)])
+    manager.allow({"op": "b", **{name: f"{name}-out" for name in others}})
     wanted: list[Assigned] = [
         assigned(name, input_stream=f"{name}-in", output_stream=f"{name}-out") for name in others
     ]
