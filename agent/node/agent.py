@@ -71,6 +71,7 @@ class NodeAgent:
             self._wait(lambda: self._operators.gone)
             self._say_goodbye()
         self._loop.close()
+        log.info("gone")
         return INTERRUPTED if self._stops > 1 else 0
 
     def _drained(self) -> bool:

@@ -99,6 +99,8 @@ def why_ended(status: int, stderr: str) -> str:
     """Return an operator process's end as a sentence; negative `status` is a signal."""
     said = _LOG_HEAD.sub("", stderr)
     match status:
+        case ExitStatus.DRAINED:
+            return "the operator has drained"
         case ExitStatus.LOST_CONNECTION:
             return said or "the operator lost its connection to the broker"
         case _ if status < 0:

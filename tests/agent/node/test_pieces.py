@@ -1,5 +1,7 @@
 """The agent's smaller decisions: which assignment, how long to wait, which lines to keep."""
 
+from pathlib import Path
+
 import pytest
 
 from agent.node.assignments import accepted
@@ -7,7 +9,7 @@ from agent.node.backoff import backoff_s
 from agent.node.load import Load, memory_bytes
 from agent.node.logs import PIECE_CHARACTERS, PIECES, TAIL_LINES, LogBook
 from agent.node.place import LOOP, Place, why_ended
-from agent.node.process import Lines
+from agent.node.process import Lines, environment
 from agent.protocol import ExitStatus
 from streams.control import Assigned, Assignment, Counters, OperatorReport, OperatorState, encode
 from streams.definition import ProcessDefinition
@@ -53,6 +55,17 @@ def test_lines_come_whole_however_they_are_cut() -> None:
     assert lines.feed(b"\n") == [b""]
 
 
+def test_an_operator_gets_nothing_secret_and_no_folder_of_strangers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STREAMBOSS_PASSWORD", "secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    given = environment({"MARK": "m"}, tmp_path)
+    assert "secret" not in given.values()
+    assert (given["MARK"], given["HOME"], given["LANG"]) == ("m", str(tmp_path), "C.UTF-8")
+    assert "" not in given["PYTHONPATH"].split(":")
+
+
 def test_a_log_book_keeps_the_latest_lines_and_counts_the_others() -> None:
     book = LogBook()
     book.add("op", tuple(f"line {number:>50}" for number in range(TAIL_LINES + 10)), dropped=5)
@@ -80,6 +93,7 @@ def test_a_loud_operation_leaves_room_for_the_others() -> None:
 
 
 def test_an_end_is_told_as_a_sentence() -> None:
+    assert why_ended(ExitStatus.DRAINED, "") == "the operator has drained"
     assert why_ended(-9, "") == "the operator was ended by SIGKILL"
     assert why_ended(1, "KeyError: 'x'") == "the operator ended with status 1 (KeyError: 'x')"
     assert "lost its connection" in why_ended(ExitStatus.LOST_CONNECTION, "")
