@@ -140,7 +140,8 @@ class Intake:
         self._mean_bytes += (len(item.body) - self._mean_bytes) / min(item.tag, 32)
         if not self.on_item(item):
             self.waiting.append(item)
-            self.on_waiting()
+            if len(self.waiting) == 1:  # else whoever works knows that there is more
+                self.on_waiting()
         if self.ledger.in_hand_after(self._earlier) == self._prefetch:
             self._adapt(item)
 
