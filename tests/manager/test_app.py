@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
-import psycopg
 import pytest
 
 from manager.app import listening
@@ -20,7 +20,8 @@ from manager.store import Store
 from streams.errors import SettingsError
 from streams.settings import Settings
 from tests.eventually import eventually
-from tests.manager.serving import ADMIN, serving
+from tests.manager.databases import create_database
+from tests.manager.serving import ADMIN, Api, serving
 from tests.rabbit import BrokerNode
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -139,10 +140,22 @@ def test_it_recovers_by_itself_when_the_database_comes(settings: Settings, postg
         assert answer.status_code == 503
         assert answer.headers["retry-after"]
         assert api.get("/healthz").status_code == 200
-        address = f"user=streamboss dbname=postgres {postgres.replace('&', ' ')}"
-        with psycopg.connect(address, autocommit=True) as connection:
-            connection.execute("CREATE DATABASE late TEMPLATE template0")
+        create_database(postgres, "late")
         eventually(lambda: api.get("/api/streams/").status_code == 200)
+
+
+def test_two_managers_on_one_postgresql_serve_the_same(
+    settings: Settings, postgres_url: str
+) -> None:
+    with serving(settings, postgres_url) as one, serving(settings, postgres_url) as other:
+        assert one.post("/api/streams/", {"name": "a"}).status_code == 201
+        assert other.get("/api/streams/a/").status_code == 200
+        for api in (one, other):  # one leads, and both are ready
+            eventually(partial(_is_ready, api))
+
+
+def _is_ready(api: Api) -> bool:
+    return api.get("/readyz").status_code == 200
 
 
 def test_a_taken_port_is_said_and_without_one_another_is_found() -> None:

@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from tests.manager.conftest import fresh_database
+from tests.manager.databases import create_database
 from tests.manager.serving import ADMIN, Api, serving
 from tests.rabbit import BrokerNode
 
@@ -43,7 +43,7 @@ def served(broker_node: BrokerNode, postgres: str) -> Iterator[Api]:
     """One manager for all examples, on the pickier database, with something there to be found."""
     with (
         broker_node.vhost() as settings,
-        serving(settings, fresh_database(postgres)) as api,
+        serving(settings, create_database(postgres)) as api,
     ):
         _fill(api)
         yield api

@@ -10,10 +10,11 @@ from alembic.migration import MigrationContext
 
 from manager.errors import ConflictError, NotFoundError, StoreUnavailableError
 from manager.model import Backlog, DemandMode, Instances, Operation, Role
-from manager.store import Store
+from manager.store import Store, database_url
 from manager.store.tables import Base, LeaseRow
 from streams.definition import ProcessDefinition
 from streams.errors import SettingsError
+from streams.settings import Settings
 
 UPPER = ProcessDefinition(name="Upper", application="upper", exec="tr [a-z] [A-Z]")
 LOWER = ProcessDefinition(name="Lower", application="lower", exec="tr [A-Z] [a-z]", timeout=None)
@@ -233,6 +234,15 @@ def test_a_database_that_isnt_there_is_one_clear_line() -> None:
         assert "secret" not in str(caught.value)
         assert "\n" not in str(caught.value)
     store.close()
+
+
+def test_without_a_url_the_database_is_beside_the_settings(tmp_path: Path) -> None:
+    below = tmp_path / "deeper"
+    assert database_url(Settings(), below) == f"sqlite:///{below}/.streamboss/manager.db"
+    (tmp_path / ".streamboss").mkdir()
+    (tmp_path / ".streamboss/env").touch()
+    assert database_url(Settings(), below) == f"sqlite:///{tmp_path}/.streamboss/manager.db"
+    assert database_url(Settings(database_url="sqlite:////x.db"), below) == "sqlite:////x.db"
 
 
 @pytest.mark.parametrize("url", ["", "mysql://x/y", "sqlite://", "sqlite:///:memory:"])
