@@ -1,8 +1,8 @@
 """Streams, operations and nodes, made and removed in the store and on the broker: both or neither.
 
-The store's transaction stays open while the broker acts, so what the broker refuses isn't kept,
-and what the store refuses in the end is taken back from the broker. What a crash in between leaves
-on the broker is harmless: it is taken over when the same is made again.
+The store's transaction stays open while the broker acts: what the broker refuses isn't kept, and
+nobody else makes the same while what was begun is taken back. What a crash in between leaves on the
+broker is harmless: it is taken over when the same is made again.
 """
 
 import logging
@@ -22,13 +22,18 @@ log = logging.getLogger(__name__)
 
 def create_stream(services: Services, name: str, owner: str) -> tuple[Stream, bool]:
     """Make a stream; return it, and False if it existed already."""
-    found = services.store.find_stream(name)
-    if found:
+    store, broker = services.store, services.runtime.broker
+    if found := store.find_stream(name):
         return found, False
-    broker = services.runtime.broker
-    with _undone_on_failure() as undo, services.store.created_stream(name, owner) as stream:
-        undo.append(partial(_take_back_stream, services, name))
-        broker.create_stream(name)
+    try:
+        with store.created_stream(name, owner) as stream, _undone_on_failure() as undo:
+            undo.append(partial(_take_back_stream, services, name))
+            broker.create_stream(name)
+    except ConflictError:
+        # somebody made it at the same moment; or else what the store said is all there is to say
+        if found := store.find_stream(name):
+            return found, False
+        raise
     services.runtime.poke()
     return stream, True
 
@@ -56,14 +61,23 @@ def create_operation(
     Raises:
         ConflictError: it exists, and differs in one of the fields `given`.
     """
-    found = services.store.find_operation(operation.name)
-    if found:
-        _must_equal(found, operation, given)
-        return found, False
+    if found := services.store.find_operation(operation.name):
+        return _equal(found, operation, given), False
+    try:
+        _create_operation(services, operation)
+    except ConflictError:
+        if found := services.store.find_operation(operation.name):  # made at the same moment
+            return _equal(found, operation, given), False
+        raise
+    services.runtime.poke()
+    return operation, True
+
+
+def _create_operation(services: Services, operation: Operation) -> None:
     broker = services.runtime.broker
     with (
-        _undone_on_failure() as undo,
         services.store.created_operation(operation) as new_streams,
+        _undone_on_failure() as undo,
     ):
         for stream in new_streams:
             undo.append(partial(_take_back_stream, services, stream))
@@ -71,8 +85,6 @@ def create_operation(
         undo.append(partial(broker.delete_operation, operation.name))
         broker.create_operation(operation.name)
         broker.set_backlog(operation.name, operation.backlog)
-    services.runtime.poke()
-    return operation, True
 
 
 def change_operation(
@@ -97,7 +109,7 @@ def remove_operation(services: Services, name: str) -> tuple[int, int]:
 def add_node(services: Services, name: str, owner: str) -> list[str]:
     """Add a node; return the broker's addresses with its own user and password."""
     broker = services.runtime.broker
-    with _undone_on_failure() as undo, services.store.created_node(name, owner):
+    with services.store.created_node(name, owner), _undone_on_failure() as undo:
         undo.append(partial(broker.remove_node, name))
         addresses = list(broker.add_node(name))
     services.runtime.poke()
@@ -132,7 +144,7 @@ def _users_of(services: Services, stream: str) -> str:
     return listed("queue", sorted(queues)) if queues else ""
 
 
-def _must_equal(found: Operation, wanted: Operation, given: set[str]) -> None:
+def _equal(found: Operation, wanted: Operation, given: set[str]) -> Operation:
     differing = [
         f"{field} is {_plain(getattr(found, field))}, not {_plain(getattr(wanted, field))}"
         for field in sorted(given)
@@ -142,6 +154,7 @@ def _must_equal(found: Operation, wanted: Operation, given: set[str]) -> None:
         raise ConflictError(
             f"operation {found.name!r} exists already with other values: {'; '.join(differing)}"
         )
+    return found
 
 
 def _plain(value: object) -> str:

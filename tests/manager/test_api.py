@@ -1,5 +1,6 @@
 """The HTTP API: what makes and changes things, against a real broker and real databases."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -141,6 +142,15 @@ def test_everything_wrong_with_an_operation_is_said_at_once(api: Api) -> None:
     ):
         assert any(text.startswith(line) for text in found), (line, found)
     assert [s["name"] for s in api.get("/api/streams/").json()["objects"]] == ["streamboss.events"]
+
+
+def test_of_many_who_make_the_same_at_once_one_makes_it(api_everywhere: Api) -> None:
+    api = api_everywhere
+    api.post("/api/process_definition/", UPPER)
+    for path, body in (("/api/streams/", {"name": "a"}), ("/api/operations/", OPERATION)):
+        with ThreadPoolExecutor(8) as pool:
+            answers = [pool.submit(api.post, path, body) for _ in range(8)]
+        assert sorted(a.result().status_code for a in answers) == [200] * 7 + [201]
 
 
 @pytest.mark.parametrize("raw", [b"{", b"", b"[]", b'"x"', b"[" * 100_000, b"\xff", b'"\\ud800"'])
