@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import signal
 import sys
 
@@ -116,7 +115,6 @@ def main() -> int:
         level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("pika").setLevel(logging.CRITICAL)
-    os.umask(0o077)
     return Process().run()
 
 

@@ -1,6 +1,7 @@
 """One operation's parts put together, its start and its orderly end."""
 
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,11 @@ from streams.broker import EventLoop, LoopConnection
 from streams.control import Assigned, OperatorState
 from streams.definition import ProcessDefinition, ProcessType
 
+#: How long the broker may take to note the last acknowledgements.
+_CLOSE_S = 10.0
+#: Ours, and those of a program being started.
+_DESCRIPTORS, _DESCRIPTORS_A_PROCESS = 64, 4
+
 
 class Operator:
     """Runs one operation from `start` to `drain`; `on_stopped` is called at the end of a drain."""
@@ -44,6 +50,7 @@ class Operator:
         self._connect = connect
         self._assigned = assigned
         self._on_stopped = on_stopped
+        self._on_lost = on_lost
         self._consuming = self._draining = self._cancelled = False
         self._finishing = self._finished = self._closing = False
         self._parts = self._assemble(loop, reaper, connection, say, on_lost)
@@ -132,9 +139,11 @@ class Operator:
 
     def _make_runner(self) -> Runner:
         definition = self._assigned.definition
-        if definition.process_type is ProcessType.SERVICE:
-            return Service(self._parts, concurrency=definition.concurrency or 1)
-        return Single(self._parts, concurrency=definition.concurrency or os.cpu_count() or 1)
+        service = definition.process_type is ProcessType.SERVICE
+        concurrency = definition.concurrency or (1 if service else os.cpu_count() or 1)
+        _allow_descriptors(concurrency)
+        kind = Service if service else Single
+        return kind(self._parts, concurrency=concurrency)
 
     def _hook(self) -> None:
         parts = self._parts
@@ -190,6 +199,7 @@ class Operator:
         self._parts.health.stop()
         self._runner.kill()
         self._parts.intake.flush()
+        self._loop.call_later(_CLOSE_S, lambda: self._on_lost("the broker doesn't answer"))
         self._connection.flush(
             self._parts.intake.queue, lambda: self._connection.close(self._stopped)
         )
@@ -205,3 +215,11 @@ def prefetch(definition: ProcessDefinition) -> int:
     if definition.process_type is ProcessType.SERVICE:
         return service_prefetch(definition)
     return single_prefetch(definition.concurrency)
+
+
+def _allow_descriptors(concurrency: int) -> None:
+    """Raise our limit where so many processes need it; programs inherit it only then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = _DESCRIPTORS + _DESCRIPTORS_A_PROCESS * concurrency
+    if soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(needed, hard), hard))

@@ -6,6 +6,7 @@ An operator is often process 1 of its own pid namespace, where nobody else would
 import ctypes
 import os
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,9 @@ from pathlib import Path
 from streams.broker import EventLoop
 
 _PR_SET_CHILD_SUBREAPER = 36
-_SWEEPS = 20
+#: What a process may take to die of SIGKILL (it may hang in the kernel).
+_END_S = 3.0
+_END_POLL_S = 0.002
 
 OnExit = Callable[[int], None]
 
@@ -54,16 +57,15 @@ class Reaper:
 
     def end_all(self) -> None:
         """Kill every descendant, and those that show up as their parents die; reap them."""
-        for _ in range(_SWEEPS):
-            pids = children()
-            if not pids:
-                return
+        self._callbacks.clear()
+        deadline = time.monotonic() + _END_S
+        while (pids := children()) and time.monotonic() < deadline:
             for pid in pids:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            for pid in pids:
-                with suppress(ChildProcessError):
-                    os.waitpid(pid, 0)
+            while self._reap_one(-1):
+                pass
+            time.sleep(_END_POLL_S)
 
     def close(self) -> None:
         """Give the signals back."""

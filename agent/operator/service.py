@@ -106,8 +106,7 @@ class Service:
         """End all workers at once."""
         self._killed = True
         for slot in self._slots:
-            if slot.worker is not None:
-                slot.worker.child.kill()
+            slot.kill()
 
     def _make_slot(self) -> Slot:
         parts = self._parts

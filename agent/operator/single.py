@@ -75,6 +75,7 @@ class Single:
         #: in the order of their start, so of their deadlines
         self._runs: dict[int, _Run] = {}
         self._timer: object = None
+        self._killed = False
 
     def objection(self, _item: Item) -> str | None:
         """Take any input."""
@@ -96,14 +97,15 @@ class Single:
         then()
 
     def kill(self) -> None:
-        """End all processes at once."""
+        """End all processes at once; what comes of them counts no more."""
+        self._killed = True
         for run in self._runs.values():
             if run.child is not None:
                 run.child.kill()
 
     def _may_start(self) -> bool:
         health = self._parts.health
-        if health.waiting or self._parts.outbox.full:
+        if health.waiting or self._parts.outbox.full or self._killed:
             return False
         return len(self._runs) < (1 if health.failed else self._concurrency)
 
@@ -152,6 +154,8 @@ class Single:
             run.child.kill()
 
     def _ended(self, run: _Run, exit_: Exit) -> None:
+        if self._killed:
+            return
         del self._runs[run.item.tag]
         self._parts.tally.exited(exit_.label)
         verdict = Verdict.FAILED if run.cut else judge(exit_.code)

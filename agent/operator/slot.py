@@ -176,6 +176,12 @@ class Slot:
         if self.worker is not None:
             self.worker.close()
 
+    def kill(self) -> None:
+        """End the worker at once; what comes of it counts no more."""
+        if self.worker is not None:
+            child, self.worker = self.worker.child, None
+            child.kill()
+
     def _relax(self) -> None:
         self.careful = False
         self.line.give_up_turn()

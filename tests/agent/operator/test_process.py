@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from agent.protocol import ExitStatus
 from streams.message import OBJECT_REFERENCE, Message
 from tests.agent.operator.desk import Desk
@@ -99,8 +101,9 @@ def test_a_drain_finishes_what_was_delivered(desk: MakeDesk) -> None:
     assert at.waiting() == 0
 
 
-def test_a_drain_gives_back_what_takes_too_long(desk: MakeDesk) -> None:
-    at = desk(exec="sleep 100")
+@pytest.mark.parametrize("kind", ["single", "service"])
+def test_a_drain_gives_back_what_takes_too_long(desk: MakeDesk, kind: str) -> None:
+    at = desk(exec="sleep 100", process_type=kind, retries=0)
     at.publish(b"x", b"y")
     eventually(lambda: at.counters.get("in_hand") == 2, what="both in hand")
     assert at.drain(0.3) == ExitStatus.DRAINED
