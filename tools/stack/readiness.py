@@ -42,6 +42,9 @@ class Waiting:
             PortTakenError: it can't start because somebody else listens on its port.
             StackError: it doesn't within the time; with the end of its log.
         """
+        if not probe():
+            self.progress.note(f"{part.name}: ready")
+            return
         deadline = time.monotonic() + within_s
         with self.progress.step(f"{part.name}: starting", f"{part.name}: ready") as detail:
             while missing := probe():
