@@ -158,7 +158,8 @@ class LoopConnection:
     """A connection with one confirming channel on a loop.
 
     `on_ready` is called when the channel is open and confirms are on, `on_lost` once with the
-    reason when connection or channel ended otherwise than by `close`.
+    reason when connection or channel ended otherwise than by `close`. What is published or
+    acknowledged after that, while the loop finishes its round, goes nowhere: no confirm comes.
     """
 
     def __init__(
@@ -211,7 +212,8 @@ class LoopConnection:
         mandatory: bool = False,
     ) -> int:
         """Publish without waiting; return the number that `on_confirm` will name."""
-        self.channel.basic_publish(exchange, routing_key, body, properties, mandatory)
+        if self.is_open:
+            self.channel.basic_publish(exchange, routing_key, body, properties, mandatory)
         self._sequence += 1
         return self._sequence
 
@@ -233,22 +235,26 @@ class LoopConnection:
 
     def cancel(self, consumer_tag: str, on_cancelled: Callback) -> None:
         """Take nothing more; `on_cancelled` is called when no further delivery can come."""
-        self.channel.basic_cancel(consumer_tag, callback=lambda _frame: on_cancelled())
+        if self.is_open:
+            self.channel.basic_cancel(consumer_tag, callback=lambda _frame: on_cancelled())
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
         """Acknowledge one delivery, or all up to it."""
-        self.channel.basic_ack(tag, multiple)
+        if self.is_open:
+            self.channel.basic_ack(tag, multiple)
 
     def requeue(self, tag: int, *, multiple: bool = False) -> None:
         """Give a delivery back to its queue."""
-        self.channel.basic_nack(tag, multiple, requeue=True)
+        if self.is_open:
+            self.channel.basic_nack(tag, multiple, requeue=True)
 
     def flush(self, queue: str, then: Callback) -> None:
         """Call `then` after `queue` has seen every acknowledgement sent so far.
 
         Acknowledgements on a quorum queue just before a close are lost otherwise.
         """
-        self.channel.queue_declare(queue, passive=True, callback=lambda _frame: then())
+        if self.is_open:
+            self.channel.queue_declare(queue, passive=True, callback=lambda _frame: then())
 
     def close(self, on_closed: Callback | None = None) -> None:
         """Close channel and connection in good order; `on_lost` isn't called any more."""
