@@ -9,6 +9,8 @@ import json
 import os
 import secrets
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -34,6 +36,8 @@ PROGRAMS = ROOT / "tests" / "programs"
 NODE = "test-node"
 #: In the environment of every program that a test runs; its value is the test's own.
 MARK = "TEST_MARK"
+#: So many waiting messages are consumed instead of being asked for one by one.
+MANY = 100
 
 
 def program(name: str) -> str:
@@ -113,6 +117,11 @@ class Pipeline:
         answer = self.session.call(lambda channel: channel.queue_declare(queue, passive=True))
         return int(answer.method.message_count)
 
+    def made(self) -> int:
+        """Return how many outputs came so far, without taking them: cheap under load."""
+        answer = self.session.call(lambda c: c.queue_declare(self._sink, passive=True))
+        return len(self._outputs) + int(answer.method.message_count)
+
     def _take(self, queue: str) -> list[Message]:
         taken: list[Message] = []
         while True:
@@ -122,6 +131,22 @@ class Pipeline:
             if method is None or properties is None or body is None:
                 return taken
             taken.append(from_properties(properties, body))
+            if method.message_count > MANY:
+                taken += self._take_many(queue, method.message_count)
+
+    def _take_many(self, queue: str, number: int) -> list[Message]:
+        taken: list[Message] = []
+        channel = self.session.connection.channel()
+        for method, properties, body in channel.consume(queue, inactivity_timeout=5):
+            assert method is not None
+            assert properties is not None
+            assert body is not None
+            taken.append(from_properties(properties, body))
+            if len(taken) == number:
+                channel.basic_ack(method.delivery_tag, multiple=True)
+                break
+        channel.close()
+        return taken
 
 
 @dataclass
@@ -203,6 +228,42 @@ class Operator:
         """End it as the kernel would."""
         self.process.kill()
         self.process.wait()
+
+
+class Tearable:
+    """A way to the broker that can be torn, as a network does it."""
+
+    def __init__(self, port: int) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+        self._broker_port = port
+        self._ends: list[socket.socket] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def tear(self) -> None:
+        """End all connections with a reset, and take no more."""
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        for end in self._ends:
+            with suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._server.accept()
+                far = socket.create_connection(("127.0.0.1", self._broker_port))
+                self._ends += [near, far]
+                for pair in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=pair, daemon=True).start()
+
+    @staticmethod
+    def _carry(source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65_536):
+                target.sendall(data)
+        source.close()
 
 
 def marked(mark: str) -> list[int]:

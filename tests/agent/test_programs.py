@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from tests.agent.cases import Case, Outcome
+from tests.agent.service_cases import SERVICE
 from tests.agent.single_cases import SINGLE
 from tests.rabbit import BrokerNode
 
@@ -43,4 +44,9 @@ def outcomes(
 
 @pytest.mark.parametrize("case", SINGLE, ids=lambda case: case.says)
 def test_single(case: Case, outcomes: Outcomes) -> None:
+    case.judge(outcomes[case.says].result())
+
+
+@pytest.mark.parametrize("case", SERVICE, ids=lambda case: case.says)
+def test_service(case: Case, outcomes: Outcomes) -> None:
     case.judge(outcomes[case.says].result())
