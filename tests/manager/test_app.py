@@ -1,5 +1,6 @@
 """The manager as a process, and what it does while its broker or database is away."""
 
+import base64
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -83,6 +85,24 @@ def test_sigterm_ends_it_with_0_and_lets_another_lead(
     assert term is not None
     assert term >= 2
     store.close()
+
+
+def test_a_request_at_hand_is_answered_before_the_end(
+    settings: Settings, sqlite_url: str, tmp_path: Path
+) -> None:
+    with running(settings, sqlite_url, tmp_path) as manager:
+        assert manager.get("/api/streams/").status_code == 200  # logs in; later it is quick
+        parts = urlsplit(manager.url)
+        login = base64.b64encode(":".join(ADMIN).encode()).decode()
+        head = "POST /api/process_definition/ HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+        with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+            connection.sendall(f"{head}Authorization: Basic {login}\r\n\r\n{{".encode())
+            time.sleep(0.2)  # let the server begin with it: what hasn't begun may be dropped
+            manager.process.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+            connection.sendall(b"}")
+            assert connection.recv(100).startswith(b"HTTP/1.1 422")
+        assert manager.process.wait(15) == 0
 
 
 def test_a_restart_after_sigkill_knows_all_and_leads_at_once(
