@@ -183,6 +183,10 @@ class ManagerBroker:
         """Delete the node's broker user, which closes its connections."""
         self.management.delete_user(permissions.node_user(name))
 
+    def forget_rights(self, node: str) -> None:
+        """Grant anew the next time: another manager may have made the node's user anew."""
+        self._granted.pop(node, None)
+
     def grant(self, node: str, operations: Iterable[Operation]) -> None:
         """Let the node run these operations, and no others; asks the broker only for a change."""
         rights = permissions.node_rights(node, operations)

@@ -59,12 +59,12 @@ def place(
     """Place `wanted` operations, each with its number of instances, on `nodes`."""
     by_name = {node.name: node for node in nodes}
     placed: dict[str, dict[str, int]] = {}
-    for operation, instances in wanted:
-        placed[operation.name] = _kept(operation, instances, by_name, current)
     free = {n.name: n.slots for n in by_name.values()}
-    for counts in placed.values():
-        for name, count in counts.items():
+    for operation, instances in wanted:
+        kept = _kept(operation, instances, by_name, current.get(operation.name, {}), free)
+        for name, count in kept.items():
             free[name] -= count
+        placed[operation.name] = kept
     unplaced, failed = dict[str, str](), set[str]()
     for operation, instances in wanted:
         counts = placed[operation.name]
@@ -97,16 +97,17 @@ def _kept(
     operation: Operation,
     instances: int,
     nodes: Mapping[str, NodeView],
-    current: Mapping[str, Mapping[str, int]],
+    current: Mapping[str, int],
+    free: Mapping[str, int],
 ) -> dict[str, int]:
     kept: dict[str, int] = {}
-    for name, count in current.get(operation.name, {}).items():
+    for name, count in current.items():
         node = nodes.get(name)
         if node is None or node.state not in _KEEPS:
             continue
         if not node.offers_application(operation.definition.application):
             continue
-        take = min(count, instances - sum(kept.values()))
+        take = min(count, free[name], instances - sum(kept.values()))
         if take > 0:
             kept[name] = take
     return kept

@@ -14,16 +14,26 @@ class _Now:
     """A collector of what is known at the time of asking."""
 
     def __init__(
-        self, statuses: Mapping[str, OperationStatus], nodes: Iterable[NodeStatus], *, leads: bool
+        self,
+        statuses: Mapping[str, OperationStatus],
+        nodes: Iterable[NodeStatus],
+        *,
+        leads: bool,
+        live: bool,
     ) -> None:
         self._statuses = statuses
         self._nodes = list(nodes)
-        self._leads = leads
+        self._leads, self._live = leads, live
 
     def collect(self) -> Iterable[Metric]:
         """Yield each family of figures."""
         yield GaugeMetricFamily(
             "streamboss_manager_leads", "1 where this manager leads", value=float(self._leads)
+        )
+        yield GaugeMetricFamily(
+            "streamboss_manager_sees_events",
+            "1 where changes on the broker are seen at once, 0 where it is asked every 2 s",
+            value=float(self._live),
         )
         yield self._states()
         for name in _COUNTERS:
@@ -70,9 +80,9 @@ class _Now:
 
 
 def exposition(
-    statuses: Mapping[str, OperationStatus], nodes: Iterable[NodeStatus], *, leads: bool
+    statuses: Mapping[str, OperationStatus], nodes: Iterable[NodeStatus], *, leads: bool, live: bool
 ) -> bytes:
     """Return everything in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Now(statuses, nodes, leads=leads))
+    registry.register(_Now(statuses, nodes, leads=leads, live=live))
     return generate_latest(registry)

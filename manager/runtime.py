@@ -71,6 +71,7 @@ class Runtime:
         self._depths_clock, self._refresh_clock = Clock(), Clock()
         self._ensured = self._is_settled = False
         self._term: int | None = None
+        self._planned_term: int | None = None
         self._problems: list[str] = ["starting"]
 
     # ---- for the API
@@ -128,7 +129,9 @@ class Runtime:
 
     def metrics(self) -> bytes:
         """Return everything in Prometheus' text format."""
-        return metrics.exposition(self.statuses(), self.nodes(), leads=self._term is not None)
+        return metrics.exposition(
+            self.statuses(), self.nodes(), leads=self._term is not None, live=self.live()
+        )
 
     # ---- the loop
 
@@ -168,6 +171,9 @@ class Runtime:
 
     def _reconcile(self) -> tuple[list[str], float]:
         self._term = self._lease.term()
+        if self._term is not None and self._term != self._planned_term:
+            # who led in between placed operations: what runs says where
+            self._planned_term, self._memory = self._term, {}
         if not self._watch.seeded or self._refresh_clock.due(self._refresh_s()):
             self._watch.refresh()
         operations = self._store.list_operations()

@@ -65,6 +65,9 @@ class Runtime(Protocol):
     def poke(self) -> None:
         """Look at the store now: something changed."""
 
+    def live(self) -> bool:
+        """Say whether changes on the broker are seen at once."""
+
     def problems(self) -> Sequence[str]:
         """Return what keeps the manager from working; nothing when it is ready."""
 

@@ -31,13 +31,25 @@ NEWS_S = 3 * API_LAG_S
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """Somebody who takes messages from a queue."""
+    """Somebody who takes messages from a queue.
+
+    Events name the channel by its process, the management API by its addresses: nothing ties the
+    two. And many clients give all their workers the same tag. So equal ones are counted.
+    """
 
     queue: str
     tag: str
 
 
-Fact = Binding | Consumer
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A binding with its routing key: the path is there while one of its keys is."""
+
+    path: Binding
+    routing_key: str = ""
+
+
+Fact = Bound | Consumer
 
 
 class BrokerWatch:
@@ -48,10 +60,10 @@ class BrokerWatch:
     ) -> None:
         self._management = management
         self._on_change = on_change
-        self._lock = threading.Lock()
-        self._facts: set[Fact] = set()
-        #: what events said lately: fact -> (when, whether it holds)
-        self._news: dict[Fact, tuple[float, bool]] = {}
+        self._lock = threading.RLock()
+        self._facts = Counter[Fact]()
+        #: what events said lately: fact -> (when, how many there are)
+        self._news: dict[Fact, tuple[float, int]] = {}
         self._read_s: float | None = None
         self._whole = threading.Event()
         self._thread = BrokerThread(
@@ -87,9 +99,12 @@ class BrokerWatch:
     def view(self) -> BrokerView:
         """Return what is known now."""
         with self._lock:
-            bindings = frozenset(fact for fact in self._facts if isinstance(fact, Binding))
-            consumers = (fact for fact in self._facts if isinstance(fact, Consumer))
-            return BrokerView(bindings, Counter(consumer.queue for consumer in consumers))
+            bindings = frozenset(f.path for f in self._facts if isinstance(f, Bound))
+            consumed = Counter[str]()
+            for fact, count in self._facts.items():
+                if isinstance(fact, Consumer):
+                    consumed[fact.queue] += count
+            return BrokerView(bindings, consumed)
 
     def refresh(self) -> None:
         """Read the whole view anew; what events said lately is newer than what is read.
@@ -98,14 +113,15 @@ class BrokerWatch:
             BrokerError: the management API doesn't answer; the old view stays.
         """
         bindings = (_binding(item) for item in self._management.bindings() if item["source"])
-        facts: set[Fact] = {*bindings, *map(_consumer, self._management.consumers())}
+        facts = Counter[Fact](map(_consumer, self._management.consumers()))
+        facts.update(dict.fromkeys(bindings, 1))
         now_s = time.monotonic()
         with self._lock:
             before = self._facts
             self._news = {f: n for f, n in self._news.items() if now_s - n[0] < NEWS_S}
             self._facts = facts
-            for fact, (_, holds) in self._news.items():
-                (self._facts.add if holds else self._facts.discard)(fact)
+            for fact, (_, count) in self._news.items():
+                self._set(fact, count)
             changed = before != self._facts
         if self._read_s is None:
             self._read_s = now_s
@@ -114,14 +130,23 @@ class BrokerWatch:
         if changed:
             self._on_change()
 
-    def learn(self, fact: Fact, *, holds: bool) -> None:
-        """Take a change in, also one that this process made itself, before its event comes."""
+    def learn(self, path: Binding, *, holds: bool) -> None:
+        """Take a change in that this process made itself, before its event comes."""
+        self._note(Bound(path), int(holds))
+
+    def _note(self, fact: Fact, count: int) -> None:
         with self._lock:
-            changed = (fact in self._facts) is not holds
-            (self._facts.add if holds else self._facts.discard)(fact)
-            self._news[fact] = (time.monotonic(), holds)
+            changed = self._facts[fact] != count
+            self._set(fact, count)
+            self._news[fact] = (time.monotonic(), count)
         if changed:
             self._on_change()
+
+    def _set(self, fact: Fact, count: int) -> None:
+        if count > 0:
+            self._facts[fact] = count
+        else:
+            del self._facts[fact]
 
     def _listen(self, channel: Channel) -> None:
         """Bind first, then read: what happens in between is among the events."""
@@ -129,6 +154,9 @@ class BrokerWatch:
         for key in _KEYS:
             channel.queue_bind(queue, EVENTS_EXCHANGE, key)
         channel.basic_consume(queue, self._heard, auto_ack=True)
+        # what came and went while nobody listened is known for sure only after the API's lag
+        self._read_s = None
+        self._whole.clear()
         self.refresh()
 
     def _heard(self, _channel: Channel, method: Any, properties: Any, _body: bytes) -> None:
@@ -141,21 +169,25 @@ class BrokerWatch:
                 gone = [f for f in self._facts if isinstance(f, Consumer)]
                 gone = [f for f in gone if f.queue == headers["name"]]
             for consumer in gone:
-                self.learn(consumer, holds=False)
+                self._note(consumer, 0)
         elif kind == "consumer":
             consumer = Consumer(headers["queue"], headers["consumer_tag"])
-            self.learn(consumer, holds=happened == "created")
+            change = 1 if happened == "created" else -1
+            with self._lock:
+                self._note(consumer, max(0, self._facts[consumer] + change))
         elif headers["source_name"]:
-            self.learn(_event_binding(headers), holds=happened == "created")
+            self._note(_event_binding(headers), int(happened == "created"))
 
 
-def _binding(item: Mapping[str, Any]) -> Binding:
-    return Binding(item["source"], item["destination"], item["destination_type"] == "exchange")
+def _binding(item: Mapping[str, Any]) -> Bound:
+    to_exchange = item["destination_type"] == "exchange"
+    return Bound(Binding(item["source"], item["destination"], to_exchange), item["routing_key"])
 
 
-def _event_binding(headers: Mapping[str, Any]) -> Binding:
+def _event_binding(headers: Mapping[str, Any]) -> Bound:
     to_exchange = headers["destination_kind"] == "exchange"
-    return Binding(headers["source_name"], headers["destination_name"], to_exchange)
+    path = Binding(headers["source_name"], headers["destination_name"], to_exchange)
+    return Bound(path, headers["routing_key"])
 
 
 def _consumer(item: Mapping[str, Any]) -> Consumer:

@@ -12,6 +12,10 @@ from manager.errors import StoreUnavailableError
 from manager.services import Services
 
 router = APIRouter(tags=["health"])
+_POLLS = (
+    "changes on the broker are seen within seconds, not at once: enable rabbitmq_event_exchange"
+    " and let the manager's broker user into the vhost '/'"
+)
 
 
 @router.get("/healthz")
@@ -26,7 +30,9 @@ def readyz(services: Parts) -> Response:
     found = [*_database_problems(services), *services.runtime.problems()]
     if found:
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, found)
-    return Answer({"status": "ready"})
+    if services.runtime.live():
+        return Answer({"status": "ready"})
+    return Answer({"status": "ready", "notes": [_POLLS]})
 
 
 @router.get("/metrics", response_class=Response)

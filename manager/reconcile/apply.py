@@ -66,6 +66,9 @@ class Applier:
         )
         if not self._is_news(node, assignment):
             return []
+        said = self._said.get(node.name)
+        if said is None or said[0].incarnation != node.incarnation:
+            self._broker.forget_rights(node.name)
         try:
             # rights grow before an assignment, and shrink with a later one
             self._broker.grant(node.name, [operations[a.operation] for a in wanted])

@@ -87,8 +87,10 @@ def plan(seen: Observed) -> Plan:
     bind = tuple(o for o in order if o.name in wanted and not _bound(o, seen))
     if not seen.settled:
         return Plan(bind=bind, wanted=wanted, settled=False)
-    memory = {o.name: _remember(o, seen, o.name in wanted) for o in seen.operations}
-    if not seen.demand_known:  # what runs is taken to be wanted until it is known not to be
+    # until all demand was seen nothing counts as unwanted, and what runs counts as wanted
+    unknown = not seen.demand_known
+    memory = {o.name: _remember(o, seen, unknown or o.name in wanted) for o in seen.operations}
+    if unknown:
         wanted |= {name for name, mine in memory.items() if mine.nodes}
     ending = _ending(seen, memory)
     running = [

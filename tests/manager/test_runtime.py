@@ -1,9 +1,12 @@
 """The manager's runtime against a real broker, with agents played by the test over AMQP."""
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -17,6 +20,7 @@ from streams.definition import ProcessDefinition
 from streams.message import Message
 from streams.settings import Settings
 from tests.eventually import eventually
+from tests.rabbit import BrokerNode
 
 CAT = ProcessDefinition(name="cat", application="test", exec="cat")
 
@@ -313,3 +317,59 @@ def test_a_redriven_dead_letter_comes_back_without_its_marks(
     assert "x-streamboss-reason" not in properties.headers
     assert broker.purge_dead("up") == 1
     assert broker.purge("up") == 1
+
+
+def test_of_two_workers_with_the_same_tag_and_queue_one_may_leave(
+    world: World, settings: Settings
+) -> None:
+    agent = world.agent("n1")
+    eventually(lambda: world.runtime._watch.whole, what="all demand is known")
+    world.operation("up", "a", "b", linger_s=0)
+    workers = [Session(settings.need_amqp(), name="worker") for _ in range(2)]
+    for worker in workers:
+        worker.channel.queue_declare("theirs", auto_delete=True)
+        worker.channel.queue_bind("theirs", "streams.b", "one")
+        worker.channel.queue_bind("theirs", "streams.b", "two")
+        worker.channel.basic_consume("theirs", lambda *_: None, consumer_tag="None1")
+    eventually(lambda: agent.running == {"up"})
+    eventually(lambda: world.state("up") is OperationState.RUNNING)
+    eventually(lambda: world.runtime._watch.view().consumed["theirs"] == 2)
+    workers[1].channel.queue_unbind("theirs", "streams.b", "two")
+    workers[1].close()
+    eventually(lambda: world.runtime._watch.view().consumed["theirs"] == 1)
+    assert world.state("up") is OperationState.RUNNING
+    assert agent.running == {"up"}
+    workers[0].close()
+    eventually(lambda: not agent.running)
+
+
+def test_without_the_right_to_the_event_exchange_the_broker_is_asked(
+    settings: Settings, broker_node: BrokerNode, tmp_path: Path, consume: Consume
+) -> None:
+    user, password = f"confined-{secrets.token_hex(4)}", secrets.token_hex(8)
+    vhost = urlsplit(settings.need_amqp()[0]).path.removeprefix("/")
+    with broker_node.management(vhost) as management:
+        management.put_user(user, password, ["administrator"])
+        management.put_permissions(user, configure=".*", write=".*", read=".*")
+        host = urlsplit(settings.need_amqp()[0]).netloc.rpartition("@")[2]
+        confined = replace(settings, amqp_urls=(f"amqp://{user}:{password}@{host}/{quote(vhost)}",))
+        store = Store(f"sqlite:///{tmp_path}/manager.db")
+        store.prepare()
+        store.create_user("admin", Role.ADMIN, "x")
+        world = World(confined, store)
+        world.start()
+        try:
+            agent = world.agent("n1")
+            world.operation("up", "a", "b", linger_s=0)
+            viewer = consume("b")
+            eventually(lambda: agent.running == {"up"}, within_s=30)
+            assert not world.runtime.live()
+            assert b"streamboss_manager_sees_events 0.0" in world.runtime.metrics()
+            viewer.close()
+            eventually(lambda: not agent.running, within_s=30)
+        finally:
+            for each in world.agents:
+                each.stop()
+            world.runtime.stop()
+            store.close()
+            management.delete_user(user)
