@@ -3,130 +3,76 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from functools import partial
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
-    WithJsonSchema,
-    model_validator,
 )
 from starlette.exceptions import HTTPException
 
 from manager.errors import InvalidError
-from manager.model import DemandMode, Role
+from manager.model import Role
+from manager.options import SHAPE, Count, OperationName, OperationOptions, StreamName, Strict, legal
 from streams.control import ANY_APPLICATION
 from streams.definition import ProcessDefinition, problem
-from streams.names import Kind, name_problem
 
 MAX_BODY_BYTES = 1024 * 1024
 _BODY_S = 30
 MAX_ID = 2**31 - 1
-#: RabbitMQ's longest message TTL: 32 bits of milliseconds
-_MAX_AGE_S = 4_294_967
-_DAY_S = 86_400
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
 
-def _legal(kind: Kind, name: str) -> str:
-    if text := name_problem(kind, name):
-        raise ValueError(text)
-    return name
-
-
-_SHAPE = WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"})
-_StreamName = Annotated[str, AfterValidator(partial(_legal, "stream")), _SHAPE]
-_OperationName = Annotated[str, AfterValidator(partial(_legal, "operation")), _SHAPE]
-_NodeName = Annotated[str, AfterValidator(partial(_legal, "node")), _SHAPE]
-_UserName = Annotated[str, AfterValidator(partial(_legal, "user")), _SHAPE]
+_NodeName = Annotated[str, AfterValidator(legal("node")), SHAPE]
+_UserName = Annotated[str, AfterValidator(legal("user")), SHAPE]
 _Id = Annotated[int, Field(ge=1, le=MAX_ID)]
-_Demand = Annotated[DemandMode, Field(strict=False)]
-_Seconds = Annotated[float, Field(ge=0, le=30 * _DAY_S, allow_inf_nan=False)]
-_Count = Annotated[int, Field(ge=1, le=10**12)]
 _Password = Annotated[str, Field(min_length=1, max_length=1000)]
 _Role = Annotated[Role, Field(strict=False)]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class DefinitionBody(_Body):
+class DefinitionBody(Strict):
     """A process definition."""
 
     definition: ProcessDefinition
 
 
-class StreamBody(_Body):
+class StreamBody(Strict):
     """A stream."""
 
-    name: _StreamName
+    name: StreamName
 
 
-class InstancesBody(_Body):
-    """How many operators an operation may have."""
-
-    min: Annotated[int, Field(ge=1, le=1000)] = 1
-    max: Annotated[int, Field(ge=1, le=1000)] = 1
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.max < self.min:
-            raise ValueError(f"max must be at least min ({self.min})")
-        return self
-
-
-class BacklogBody(_Body):
-    """What an operation's queue may hold before it drops its oldest; null is no bound."""
-
-    max_messages: _Count | None = None
-    max_bytes: _Count | None = None
-    max_age_s: Annotated[float, Field(gt=0, le=_MAX_AGE_S, allow_inf_nan=False)] | None = None
-
-
-class OperationBody(_Body):
+class OperationBody(OperationOptions):
     """An operation."""
 
-    name: _OperationName
+    name: OperationName
     process_definition_id: _Id
-    input_stream: _StreamName
-    output_stream: _StreamName
-    demand: _Demand = DemandMode.CONSUMERS
-    instances: InstancesBody = InstancesBody()
-    linger_s: _Seconds = 30.0
-    drain_s: _Seconds = 30.0
-    backlog: BacklogBody | None = None
+    input_stream: StreamName
+    output_stream: StreamName
 
 
-class OperationPatch(_Body):
+class OperationPatch(OperationOptions):
     """What may change about an operation; what isn't named stays as it is."""
 
     process_definition_id: _Id = 1
-    demand: _Demand = DemandMode.CONSUMERS
-    instances: InstancesBody = InstancesBody()
-    linger_s: _Seconds = 30.0
-    drain_s: _Seconds = 30.0
-    backlog: BacklogBody | None = None
 
 
-class NodeBody(_Body):
+class NodeBody(Strict):
     """A node."""
 
     name: _NodeName
     offers: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=100)]],
         Field(min_length=1, max_length=100),
-    ] = [ANY_APPLICATION]
+    ] = Field(default_factory=lambda: [ANY_APPLICATION])
     slots: Annotated[int, Field(ge=1, le=10_000)] = 200
 
 
-class UserBody(_Body):
+class UserBody(Strict):
     """A user."""
 
     name: _UserName
@@ -134,17 +80,17 @@ class UserBody(_Body):
     role: _Role = Role.USER
 
 
-class UserPatch(_Body):
+class UserPatch(Strict):
     """What may change about a user."""
 
     password: _Password | None = None
     role: _Role | None = None
 
 
-class RedriveBody(_Body):
+class RedriveBody(Strict):
     """How many dead letters to give back; null is all."""
 
-    limit: _Count | None = None
+    limit: Count | None = None
 
 
 async def read(request: Request) -> bytes:
