@@ -2,12 +2,13 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
+from agent.operator.answers import SURPLUS
 from agent.operator.child import Child, Exit
 from agent.operator.command import command, environment, folder_problem, message_environment
 from agent.operator.launcher import Launcher
@@ -18,7 +19,7 @@ from agent.operator.spawn import CannotRunError
 from agent.operator.tail import LogLines
 from agent.operator.worker import Worker
 from streams.broker import EventLoop
-from streams.definition import ProcessDefinition, ProcessType
+from streams.definition import ProcessDefinition, ProcessType, Replies
 from streams.errors import FramingError
 from streams.framing import Decoder, encode
 from streams.message import MAX_INLINE_BYTES, MessageIds
@@ -55,6 +56,17 @@ class Trial:
     seconds: float = 0.0
     #: a service wrote nothing before the end of its input: its stdout is block-buffered
     held_back: bool = False
+    on_output: Callable[[bytes], None] | None = field(default=None, repr=False)
+    #: what a service wrote, with empty answers, which are no messages
+    answers: int = 0
+
+    def take(self, bodies: list[bytes]) -> None:
+        """Count what the program made; what isn't empty is a message."""
+        self.answers += len(bodies)
+        for body in filter(None, bodies):
+            self.outputs.append(body)
+            if self.on_output:
+                self.on_output(body)
 
     @property
     def ok(self) -> bool:
@@ -63,13 +75,20 @@ class Trial:
 
 
 def run(
-    definition: ProcessDefinition, inputs: Iterable[bytes], *, content_type: str = TEXT
+    definition: ProcessDefinition,
+    inputs: Iterable[bytes | None],
+    *,
+    content_type: str = TEXT,
+    on_output: Callable[[bytes], None] | None = None,
 ) -> Trial:
     """Run the program over these messages; call it from the main thread.
 
+    A None among them says that there is nothing just now, after a moment's wait: so a service
+    answers while its input is being typed. `on_output` gets each message as it comes.
+
     Its folder is a temporary one, unless the definition names another.
     """
-    trial = Trial()
+    trial = Trial(on_output=on_output)
     began = monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="sb-try-", ignore_cleanup_errors=True) as scratch,
@@ -132,8 +151,10 @@ class _Singles:
         self._content_type = content_type
         self._ids = MessageIds()
 
-    def run(self, inputs: Iterable[bytes]) -> None:
+    def run(self, inputs: Iterable[bytes | None]) -> None:
         for body in inputs:
+            if body is None:
+                continue
             self._trial.inputs += 1
             if not self._one(body):
                 return
@@ -170,7 +191,7 @@ class _Singles:
         if this.ok:
             declared = self._definition.output_content_type or self._content_type
             body, _ = from_stdout(bytes(output), declared)
-            self._trial.outputs += [body] if body else []
+            self._trial.take([body])
         return True
 
 
@@ -205,34 +226,56 @@ class _Service:
         self._early = 0
         self._since = monotonic()
         self._closed = False
+        self._fed_all = False
         limit = min(definition.max_output_bytes, MAX_INLINE_BYTES)
         self._decoder = Decoder(definition.framing, max_frame_bytes=limit)
-        self._inputs: Iterator[bytes] = iter(())
+        self._inputs: Iterator[bytes | None] = iter(())
 
-    def run(self, inputs: Iterable[bytes]) -> None:
+    def run(self, inputs: Iterable[bytes | None]) -> None:
         self._inputs = iter(inputs)
         self._trial.runs.append(self._run)
         try:
             self._worker = Worker(
                 self._desk.launcher,
                 on_output=self._output,
-                on_written=self._feed,
+                on_written=self._written,
                 on_end=self._ended,
             )
         except CannotRunError as error:
             self._run.problem = str(error)
             return
         self._settling = Settling(self._worker.pid, settle_s=self._definition.settle_s, strays=list)
-        self._feed()
-        self._look()
+        self._desk.loop.call_soon(self._look)
         _serve(self._desk.loop, self._worker.child, self._run, None)
-        self._run.problem = self._run.problem or self._worker.cut
+        self._run.problem = self._worker.cut or self._shortcoming()
         late = len(self._trial.outputs) - self._early
         self._trial.held_back = self._trial.inputs > 0 and self._early == 0 and late > 0
 
-    def _feed(self) -> None:
+    def _shortcoming(self) -> str:
+        """Return what an operation would hold against a program that ended by itself, or ''."""
+        asked, answers = self._trial.inputs, self._trial.answers
+        if not self._closed and self._run.exit is not None:
+            return f"the program ended: {self._run.exit.text}"
+        if self._definition.replies is Replies.ANY or not self._run.ok or answers == asked:
+            return ""
+        if answers > asked:
+            return SURPLUS
+        return f"gave {answers} answers to {asked} messages: 'replies: one' is one answer each"
+
+    def _written(self) -> None:
         self._since = monotonic()
-        while self._worker.room and (body := next(self._inputs, None)) is not None:
+        self._feed()
+
+    def _feed(self) -> None:
+        while self._worker.room and not self._fed_all:
+            try:
+                body = next(self._inputs)
+            except StopIteration:
+                self._fed_all = True
+                return
+            if body is None:
+                return
+            self._since = monotonic()
             self._trial.inputs += 1
             self._worker.feed(encode(self._definition.framing, body))
 
@@ -241,24 +284,29 @@ class _Service:
         child = self._worker.child
         if child.over or self._closed:
             return
+        self._feed()
         now, timeout = monotonic(), self._definition.timeout
-        if self._worker.read_all and self._settling.settled(now):
+        settled = self._worker.read_all and self._settling.settled(now)
+        if settled and self._fed_all:
             child.read_all()
             self._early = len(self._trial.outputs)
             self._closed = True
             self._worker.close()
             self._desk.loop.call_later(_LEAVE_S, child.end)
+            return
+        if settled:  # it waits for more, as we do
+            self._since = now
         elif timeout is not None and now - self._since > timeout:
             self._worker.cut_off(f"no answer within {timeout:g} s (timeout)")
-        else:
-            self._desk.loop.call_later(_POLL_S, self._look)
+            return
+        self._desk.loop.call_later(_POLL_S, self._look)
 
     def _output(self, data: bytes) -> None:
         self._since = monotonic()
         if self._worker.cut:
             return
         try:
-            self._trial.outputs += [frame for frame in self._decoder.feed(data) if frame]
+            self._trial.take(self._decoder.feed(data))
         except FramingError as error:
             self._worker.cut_off(str(error), at_once=True)
 
@@ -266,5 +314,5 @@ class _Service:
         if exit_.code == 0 and not self._worker.cut:
             with suppress(FramingError):
                 last = self._decoder.finish()
-                self._trial.outputs += [last] if last else []
+                self._trial.take([last] if last is not None else [])
         self._desk.loop.stop()

@@ -1,5 +1,8 @@
 """A definition's program on the desk, without a broker."""
 
+import time
+from collections.abc import Iterator
+
 import pytest
 
 from agent import trial
@@ -59,3 +62,45 @@ def test_a_service_that_never_settles_is_ended() -> None:
 def test_output_without_end_is_cut() -> None:
     (run,) = trial.run(_definition("yes", max_output_bytes=1000), [b"x"]).runs
     assert run.problem == "more than 1000 bytes of output"
+
+
+def test_a_service_answers_before_the_next_message_is_there() -> None:
+    came: list[bytes] = []
+
+    def typed() -> Iterator[bytes | None]:
+        for count in (1, 2):
+            yield b"x"
+            while len(came) < count:
+                yield None
+
+    result = trial.run(_definition("cat", process_type="service"), typed(), on_output=came.append)
+    assert (result.outputs, came) == ([b"x", b"x"], [b"x", b"x"])
+
+
+def test_waiting_for_more_input_is_no_time_out() -> None:
+    def slow() -> Iterator[bytes | None]:
+        until = time.monotonic() + 1
+        yield b"x"
+        while time.monotonic() < until:
+            yield None
+
+    assert trial.run(_definition("cat", process_type="service", timeout=0.3), slow()).ok
+
+
+def test_a_service_that_ends_by_itself_has_failed() -> None:
+    (run,) = trial.run(_definition("head -n 1", process_type="service"), [b"a", b"b"]).runs
+    assert run.problem == "the program ended: exit status 0"
+
+
+@pytest.mark.parametrize(
+    ("exec_", "problem"),
+    [
+        ("sed -u p", "answered without being asked: 'replies: one' is one answer each"),
+        ("sed -u d", "gave 0 answers to 2 messages: 'replies: one' is one answer each"),
+        ("sed -u s/.*//", ""),
+    ],
+)
+def test_with_replies_one_answers_are_counted(exec_: str, problem: str) -> None:
+    definition = _definition(exec_, process_type="service", replies="one")
+    (run,) = trial.run(definition, [b"a", b"b"]).runs
+    assert run.problem == problem
