@@ -7,9 +7,13 @@ from importlib import import_module
 import typer
 
 from streams.errors import StreamsError
+from tools import console
 
 #: Each command, and the module of `tools.commands` whose `app` has it; in the order of `--help`.
 COMMANDS = {
+    "apply": "pipeline",
+    "export": "pipeline",
+    "try": "trial",
     "up": "stack",
     "down": "stack",
     "status": "stack",
@@ -39,6 +43,9 @@ def main() -> None:
     app = build(asked) if asked and asked[0] in COMMANDS else build()
     try:
         app(prog_name="streamboss")
+    except console.UsageError as error:
+        console.say(f"streamboss: {error}")
+        sys.exit(2)
     except StreamsError as error:
         sys.exit(f"streamboss: {error}")
     except KeyboardInterrupt:

@@ -20,7 +20,7 @@ def manager(
     ] = None,
 ) -> None:
     """Run the stream manager until SIGTERM. Prints its address when it may be asked."""
-    from manager import app as service  # noqa: PLC0415 - the agent must not load the manager
+    from manager import app as service
 
     service.run(Settings.load(os.environ, Path.cwd()), host, port)
 
@@ -33,6 +33,6 @@ def agent(
     ),
 ) -> None:
     """Be this machine's agent until SIGTERM, which drains it; a second one ends it at once."""
-    from agent import node  # noqa: PLC0415 - the manager must not load the agent
+    from agent import node
 
     raise typer.Exit(node.run(config))

@@ -1,0 +1,115 @@
+"""What every command shares: settings, the manager, and how results are shown.
+
+stdout carries the result, stderr everything else.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streams.errors import StreamsError
+from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from manager.client import ManagerClient
+
+
+class UsageError(StreamsError):
+    """Arguments that make no sense together: exit status 2."""
+
+
+def settings() -> Settings:
+    """Return the settings of whoever typed the command."""
+    return Settings.load(os.environ, Path.cwd())
+
+
+def manager() -> "ManagerClient":
+    """Return a client of the manager; a context manager."""
+    from manager.client import ManagerClient  # noqa: PLC0415 - 0.1 s, for those who need it
+
+    return ManagerClient(settings())
+
+
+def say(text: str) -> None:
+    """Tell the person something that isn't the result."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one place
+
+
+def put(text: str) -> None:
+    """Write one line of the result."""
+    print(text, flush=True)  # noqa: T201 - the one place
+
+
+def confirm(question: str, *, yes: bool) -> bool:
+    """Ask on a terminal; elsewhere, and with `--yes`, the answer is yes."""
+    if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def show(
+    rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, nothing: str
+) -> None:
+    """Show things: a table on a terminal, tab-separated in a pipe, JSON a line with `--json`.
+
+    Where there are none, `nothing` says so, and what to do about it, on stderr.
+    """
+    things = list(rows)
+    if as_json:
+        for thing in things:
+            put(json.dumps(thing))
+    elif not things:
+        say(nothing)
+    elif sys.stdout.isatty():
+        _table(things, columns)
+    else:
+        put("\t".join(columns))
+        for thing in things:
+            put("\t".join(cell(thing.get(column)) for column in columns))
+
+
+def cell(value: object) -> str:
+    """Return a value as one line of text."""
+    match value:
+        case None:
+            return "-"
+        case float():
+            return f"{value:.3g}"
+        case list() | tuple():
+            return ",".join(map(str, value)) or "-"
+        case _:
+            return " ".join(str(value).split()) or "-"
+
+
+#: How states look on a terminal; their words say the same.
+_COLOURS = {
+    "running": "green",
+    "ready": "green",
+    "starting": "yellow",
+    "lingering": "yellow",
+    "draining": "yellow",
+    "late": "yellow",
+    "paused": "blue",
+    "failed": "red",
+    "lost": "red",
+    "outdated": "red",
+}
+
+
+def _table(things: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - 50 ms, for terminals alone
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.replace("_", " "), overflow="fold")
+    for thing in things:
+        cells = [cell(thing.get(column)) for column in columns]
+        table.add_row(*(Text(text, style=_COLOURS.get(text, "")) for text in cells))
+    Console().print(table)
