@@ -67,6 +67,8 @@ class Intake:
         self._stopped = False
         self._ack_timer: object = None
         self._alone: int | None = None
+        #: whether the next one waits until those before it are through, to be taken alone
+        self._held_back = False
         self._mean_bytes = 0.0
         #: called with each item before it is put into `waiting`; True: not for the program
         self.on_item: Callable[[Item], bool] = lambda _item: False
@@ -104,6 +106,7 @@ class Intake:
             return None
         if self.waiting[0].deliveries >= ALONE_DELIVERIES:
             if self.ledger.unfinished > len(self.waiting):
+                self._held_back = True
                 return None
             self._alone = self.waiting[0].tag
         return self.waiting.popleft()
@@ -119,7 +122,10 @@ class Intake:
             self._ack_timer = self._loop.call_later(_ACK_DELAY_S, self._acknowledge)
         if tag == self._alone:
             self._alone = None
-            self.on_waiting()
+        elif not self._held_back or self.ledger.unfinished > len(self.waiting):
+            return
+        self._held_back = False
+        self.on_waiting()
 
     def flush(self) -> None:
         """Acknowledge whatever is done."""

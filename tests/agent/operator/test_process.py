@@ -54,6 +54,27 @@ def test_what_came_back_three_times_is_taken_alone(desk: MakeDesk) -> None:
     assert max(counts[4:]) > 1
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"concurrency": 2},
+        {"process_type": "service", "replies": "one"},
+        {"process_type": "service", "replies": "any"},
+    ],
+    ids=["single", "one", "any"],
+)
+def test_what_is_to_be_taken_alone_waits_for_those_before_it_and_no_longer(
+    desk: MakeDesk, fields: dict[str, Any]
+) -> None:
+    at = desk(exec="cat", started=False, **fields)
+    # as the broker would mark what came back behind what is new
+    suspect = Message(b"suspect", headers={"x-delivery-count": 3})
+    at.publish(b"before", b"before", suspect, b"after", suspect, suspect, b"last")
+    at.start()
+    bodies = [message.body for message in at.outputs(7)]
+    assert bodies == [b"before"] * 2 + [b"suspect", b"after"] + [b"suspect"] * 2 + [b"last"]
+
+
 def test_an_operator_that_dies_with_its_input_gives_it_up_and_nothing_else(desk: MakeDesk) -> None:
     # Given a program that kills its operator at one message
     kill = 'read l; [ "$l" = bad ] && kill -9 $PPID; echo "$l"'
