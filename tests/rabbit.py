@@ -19,6 +19,8 @@ from tools.stack.ports import free_ports
 READY_S = 60
 #: A tmpfs spares the machine's disk the broker's fsyncs.
 _SHM = Path("/dev/shm")
+#: RabbitMQ notes on disk after half a second which quorum queues there are (Ra's directory).
+_NOTED_S = 1.0
 
 
 @dataclass
@@ -28,8 +30,12 @@ class BrokerNode:
     node: rabbitmq.Node
     process: subprocess.Popen[bytes]
 
+    def note_queues(self) -> None:
+        """Give the node the time after which it still has its new queues when it was killed."""
+        time.sleep(_NOTED_S)
+
     def kill(self) -> None:
-        """End the node as a power cut would."""
+        """End the node as a power cut would; new queues go with it, see `note_queues`."""
         self.process.kill()
         self.process.wait()
 

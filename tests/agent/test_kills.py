@@ -142,6 +142,7 @@ def test_a_broker_killed_under_load_loses_nothing(
 ) -> None:
     number, definition = 8000, defined("cat", **fields)
     with own_node.vhost() as settings, Pipeline(urls := settings.need_amqp(), "op") as pipeline:
+        own_node.note_queues()
         pipeline.publish_fast(load(number))
         with operating(urls, pipeline, definition, tmp_path) as operator:
             until(pipeline, number // 8)
