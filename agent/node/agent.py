@@ -1,6 +1,7 @@
 """The node agent: one loop over the broker, the operators' pipes, signals and timers."""
 
 import logging
+import signal
 import time
 from collections.abc import Callable
 
@@ -10,8 +11,7 @@ from agent.node.load import Load, memory_bytes
 from agent.node.logs import LogBook
 from agent.node.operators import Operators
 from agent.node.pool import Ground
-from agent.node.signals import Signals
-from streams.broker import EventLoop
+from streams.broker import EventLoop, Signals
 from streams.control import (
     HEARTBEAT_S,
     Heartbeat,
@@ -60,7 +60,9 @@ class NodeAgent:
 
     def serve(self) -> int:
         """Work until a signal; return the exit status."""
-        with Signals(self._loop, on_stop=self._stop, on_child=self._operators.reap):
+        stop, reap = self._stop, self._operators.reap
+        on_signal = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGCHLD: reap}
+        with Signals(self._loop, on_signal):
             self._link.open()
             self._tick()
             self._loop.run_until(lambda: self._stops > 1 or self._drained())

@@ -5,9 +5,9 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from agent.node.backoff import backoff_s
 from agent.node.config import AgentConfig
 from streams import names
+from streams.backoff import backoff_s
 from streams.broker import Delivered, EventLoop, LoopConnection
 from streams.broker.properties import to_properties
 from streams.control import assignment_key

@@ -5,10 +5,10 @@ import signal
 import time
 from dataclasses import dataclass, field
 
-from agent.node.backoff import backoff_s
 from agent.node.plan import Running
 from agent.node.process import OperatorProcess
 from agent.protocol import ExitStatus
+from streams.backoff import backoff_s
 from streams.control import Assigned, OperatorReport, OperatorState
 
 #: After how many ends in a row it is called failed, and how long it has to live to start afresh.

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agent.node.backoff import backoff_s
 from agent.node.config import AgentConfig
 from agent.node.isolation import Isolation, end_marked
 from agent.node.process import OnSaid, OperatorProcess, Said, environment
 from agent.node.scratch import Scratch
 from agent.protocol import MARK_VARIABLE, Connect, Ready
+from streams.backoff import backoff_s
 from streams.broker import EventLoop
 
 log = logging.getLogger(__name__)

@@ -8,13 +8,15 @@ from typing import Any
 from agent.operator.dead import Death, dead_headers
 from agent.operator.intake import Intake, Item
 from agent.operator.outbox import Outbox
-from agent.operator.retry import backoff_s
+from streams.backoff import backoff_s
 from streams.broker import EventLoop
 from streams.broker.properties import headers_bytes, outgoing
 from streams.message import OBJECT_REFERENCE
 
 #: An input that has ended so many operators has had its chances.
 MOST_DELIVERIES = 6
+#: The first wait before another attempt.
+_FIRST_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Fate:
             return False
         if failure.blamed:
             self._outbox.tally.retried += 1
-        self._loop.call_later(backoff_s(item.failures), lambda: again(item))
+        self._loop.call_later(backoff_s(item.failures, first_s=_FIRST_S), lambda: again(item))
         return True
 
     def bury(self, item: Item, failure: Failure) -> None:

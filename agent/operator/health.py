@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from agent.operator.report import Reporter
-from agent.operator.retry import backoff_s
+from streams.backoff import backoff_s
 from streams.broker import EventLoop
 from streams.control import OperatorState
 

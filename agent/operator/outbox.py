@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from agent.operator.report import Tally
-from agent.operator.retry import backoff_s
 from streams import names
+from streams.backoff import backoff_s
 from streams.broker import EventLoop, LoopConnection
 from streams.broker.properties import outgoing
 from streams.message import PUBLISHED_US, MessageIds, now_us

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from streams.broker import EventLoop
+from streams.broker import EventLoop, Signals
 
 _PR_SET_CHILD_SUBREAPER = 36
 #: What a process may take to die of SIGKILL (it may hang in the kernel).
@@ -24,26 +24,17 @@ OnExit = Callable[[int], None]
 class Reaper:
     """Calls back, from the loop, when a child ends; the argument is the wait status.
 
-    One for a process: it owns SIGCHLD and Python's wake-up descriptor. With `alone` it also owns
-    all children: it adopts orphans and waits for whatever ends; else others may have theirs.
+    One for a process: it owns the signals. With `alone` it also owns all children: it adopts
+    orphans and waits for whatever ends; else others may have theirs.
     """
 
     def __init__(self, loop: EventLoop, *, alone: bool = True) -> None:
-        self._loop = loop
         self._callbacks: dict[int, OnExit] = {}
         self._alone = alone
         if alone:
             ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._on_signal: dict[int, Callable[[], None]] = {signal.SIGCHLD: self._reap}
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        loop.watch(self._read, read=self._woken)
-
-    def on_signal(self, number: signal.Signals, callback: Callable[[], None]) -> None:
-        """Call `callback` from the loop when the signal comes."""
-        self._on_signal[number] = callback
-        signal.signal(number, lambda *_: None)
+        self._signals = Signals(loop, {signal.SIGCHLD: self._reap})
+        self.on_signal = self._signals.on
 
     def watch(self, pid: int, on_exit: OnExit) -> None:
         """Call `on_exit` once when `pid`, just started from the loop's thread, ends."""
@@ -69,16 +60,7 @@ class Reaper:
 
     def close(self) -> None:
         """Give the signals back."""
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        self._loop.unwatch(self._read)
-        os.close(self._read)
-        os.close(self._write)
-
-    def _woken(self) -> None:
-        with suppress(BlockingIOError):
-            for number in sorted(set(os.read(self._read, 4096))):
-                self._on_signal.get(number, lambda: None)()
+        self._signals.close()
 
     def _reap(self) -> None:
         if not self._alone:

@@ -15,12 +15,12 @@ from agent.operator.intake import Item
 from agent.operator.pace import FIRST
 from agent.operator.parts import Parts
 from agent.operator.payload import SERVICE_TYPE, frame_type, kept_headers
-from agent.operator.retry import backoff_s
 from agent.operator.sequencer import Sequencer
 from agent.operator.settle import Settling
 from agent.operator.slot import Slot
 from agent.operator.spawn import CannotRunError
 from agent.operator.windows import Turns, Windows
+from streams.backoff import backoff_s
 from streams.definition import Order, ProcessDefinition, Replies
 from streams.framing import Framing
 

@@ -3,12 +3,13 @@
 `Session` blocks, reconnects in place and resends what was unconfirmed: for tools and the manager.
 `BrokerThread` is a session with a thread of its own, which others hand calls to.
 `LoopConnection` never blocks and takes a lost connection as the end: for operators. What it runs
-on, `EventLoop`, also serves pipes and timers.
+on, `EventLoop`, also serves pipes and timers, and `Signals` come to it.
 `topology` declares exchanges and queues.
 """
 
 from streams.broker.blocking import BrokerThread, Channel, Session
 from streams.broker.loop import Delivered, EventLoop, LoopConnection, OnDelivered
+from streams.broker.signals import Signals
 
 __all__ = [
     "BrokerThread",
@@ -18,4 +19,5 @@ __all__ = [
     "LoopConnection",
     "OnDelivered",
     "Session",
+    "Signals",
 ]

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from agent.node.assignments import accepted
-from agent.node.backoff import backoff_s
 from agent.node.load import Load, memory_bytes
 from agent.node.logs import PIECE_CHARACTERS, PIECES, TAIL_LINES, LogBook
 from agent.node.place import LOOP, Place, why_ended
@@ -38,13 +37,6 @@ def test_an_assignment_of_an_earlier_term_is_refused() -> None:
 @pytest.mark.parametrize("other", [assignment(9, incarnation="before"), assignment(9, node="m")])
 def test_an_assignment_for_somebody_else_is_none_of_ours(other: bytes) -> None:
     assert accepted(other, node="n", incarnation="me", term=3) is None
-
-
-def test_waits_double_up_to_the_longest_and_differ() -> None:
-    for failures, longest in ((0, 0.2), (1, 0.2), (2, 0.4), (5, 3.2), (9, 10.0), (5000, 10.0)):
-        waits = {backoff_s(failures, first_s=0.2, longest_s=10.0) for _ in range(50)}
-        assert all(longest / 2 <= wait <= longest for wait in waits)
-        assert len(waits) > 1
 
 
 def test_lines_come_whole_however_they_are_cut() -> None:

@@ -1,7 +1,5 @@
 """What the operator decides without acting."""
 
-import random
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +14,6 @@ from agent.operator.dead import HEADERS_BYTES, Death, dead_headers
 from agent.operator.ledger import Acks, Ledger
 from agent.operator.pace import FIRST, MOST, Pace
 from agent.operator.payload import from_stdout, kept_headers, to_stdin
-from agent.operator.retry import backoff_s
 from agent.operator.sequencer import Sequencer
 from agent.operator.settle import Activity, Stillness, activity, stillness
 from agent.operator.single import Verdict, judge
@@ -208,13 +205,6 @@ def test_lines_are_logged_whole_however_they_came(chunks: list[bytes]) -> None:
     whole = b"".join(chunks)
     lines, dropped = log.take()
     assert len(lines) + dropped == whole.count(b"\n") + (whole[-1:] not in {b"\n", b""})
-
-
-def test_backoff_doubles_within_its_jitter_and_stops_at_a_minute() -> None:
-    random.seed(1)
-    for failures in range(1, 40):
-        longest = min(60, 0.3 * 2 ** (failures - 1))
-        assert longest * 2 / 3 <= backoff_s(failures) <= longest
 
 
 def test_windows_follow_the_programs_speed() -> None:

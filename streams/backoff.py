@@ -3,7 +3,7 @@
 import random
 
 
-def backoff_s(failures: int, *, first_s: float, longest_s: float) -> float:
+def backoff_s(failures: int, *, first_s: float, longest_s: float = 60.0) -> float:
     """Return the wait after so many failures in a row: doubling, with half of it left to chance.
 
     The chance keeps what failed together (a broker's restart) from coming back together.
