@@ -34,6 +34,7 @@ from streams.management import Management
 from streams.message import Message
 from streams.settings import Settings, vhost_of
 from tests.eventually import eventually
+from tests.processes import descendants, is_operator, started_at
 
 ROOT = Path(__file__).parents[3]
 NODE = "n1"
@@ -234,7 +235,7 @@ class RunningAgent:
 
     def survivors(self) -> set[tuple[int, str]]:
         """Return which of the processes ever seen are alive."""
-        return {(pid, started) for pid, started in self.seen if _started(pid) == started}
+        return {(pid, started) for pid, started in self.seen if started_at(pid) == started}
 
     def operators(self) -> set[int]:
         """Return the operator processes themselves."""
@@ -277,42 +278,3 @@ def running_agent(
         agent.kill()
         sys.stderr.write(agent.text())
         eventually(lambda: not agent.survivors(), what=f"no process is left: {agent.survivors()}")
-
-
-def descendants(pid: int) -> set[tuple[int, str]]:
-    """Return pid and start time of each process below `pid`."""
-    below: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            fields = _stat(int(entry.name))
-            if fields:
-                below.setdefault(int(fields[1]), []).append(int(entry.name))
-    found, ahead = set[tuple[int, str]](), [pid]
-    while ahead:
-        children = below.get(ahead.pop(), [])
-        found |= {(child, _started(child)) for child in children}
-        ahead += children
-    return {(child, started) for child, started in found if started}
-
-
-def is_operator(pid: int) -> bool:
-    """Say whether `pid` is an operator, and not the wrapper around one."""
-    try:
-        words = (Path(f"/proc/{pid}/cmdline")).read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return words[0] == os.fsencode(sys.executable) and b"agent.operator" in words
-
-
-def _stat(pid: int) -> list[str]:
-    """Return /proc/PID/stat from the state on; nothing for what is gone or a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-    return [] if fields[0] == "Z" else fields
-
-
-def _started(pid: int) -> str:
-    fields = _stat(pid)
-    return fields[19] if fields else ""

@@ -12,10 +12,10 @@ from tests.agent.node.playing import (
     RunningAgent,
     assigned,
     definition,
-    is_operator,
     running_agent,
 )
 from tests.eventually import eventually
+from tests.processes import is_operator
 from tests.rabbit import BrokerNode
 
 RUNNING = OperatorState.RUNNING

@@ -1,0 +1,191 @@
+"""A manager and agents as a supervisor runs them: processes of their own, killed and restarted."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from manager.client import ManagerClient
+from streams.settings import Settings, vhost_of
+from tests.eventually import eventually
+from tests.processes import descendants, environment_of, is_operator, started_at
+from tests.rabbit import BrokerNode
+from tools.stack.ports import free_ports
+
+ROOT = Path(__file__).resolve().parent.parent
+ADMIN = ("boss", "the boss's secret")
+_END_S = 20
+
+
+class Service:
+    """`streamboss <command>` in the foreground, started again whenever the test says so."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str], *command: str) -> None:
+        self._folder = folder
+        self._environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment}
+        self._command = [sys.executable, "-P", "-m", "tools.main", *command]
+        self._below: set[tuple[int, str]] = set()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process's pid."""
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def log(self) -> Path:
+        """Everything it printed."""
+        return self._folder / "log"
+
+    def start(self) -> None:
+        """Start it; again after `kill`."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self._command,
+                env={**self._environment, "HOME": str(self._folder)},
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    def family(self) -> set[tuple[int, str]]:
+        """Return pid and start time of each process below it, and remember them."""
+        found = descendants(self.pid)
+        self._below |= found
+        return found
+
+    def kill(self) -> None:
+        """SIGKILL; what was below it is gone when this returns."""
+        if self.process is not None:
+            self.family()
+            self.process.kill()
+            self.process.wait(_END_S)
+            self.process = None
+            eventually(lambda: not self._survivors(), what="nothing outlives what started it")
+
+    def _survivors(self) -> set[tuple[int, str]]:
+        return {(pid, started) for pid, started in self._below if started_at(pid) == started}
+
+
+class Deployment:
+    """A manager and its agents on a vhost; everything is looked at from outside only."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        (port,) = free_ports(1)
+        self._folder = folder
+        self.settings = replace(
+            settings, manager_url=f"http://127.0.0.1:{port}", user=ADMIN[0], password=ADMIN[1]
+        )
+        environment = {
+            "STREAMBOSS_AMQP_URL": ",".join(settings.need_amqp()),
+            "STREAMBOSS_BROKER_API_URL": settings.need_broker_api(),
+            "STREAMBOSS_DATABASE_URL": f"sqlite:///{folder}/manager.db",
+            "STREAMBOSS_USER": ADMIN[0],
+            "STREAMBOSS_PASSWORD": ADMIN[1],
+        }
+        self.manager = Service(folder / "manager", environment, "manager", "--port", str(port))
+        self.agents: dict[str, Service] = {}
+        self.client = ManagerClient(self.settings)
+
+    @property
+    def vhost(self) -> str:
+        """The virtual host that everything is on."""
+        return vhost_of(self.settings.need_amqp()[0])
+
+    def start_manager(self) -> None:
+        """Start the manager and wait until it can do its work."""
+        self.manager.start()
+        eventually(self._is_ready, within_s=30, what="the manager is ready")
+
+    def add_agent(self, name: str = "n1", **options: Any) -> Service:
+        """Add a node and start its agent."""
+        folder = self._folder / name
+        folder.mkdir()
+        config = folder / "agent.json"
+        made = self.client.add_node(name, **options)
+        config.write_text(json.dumps({**made, "scratch": str(folder / "scratch")}))
+        config.chmod(0o600)
+        self.agents[name] = Service(folder, {}, "agent", "--config", str(config))
+        self.agents[name].start()
+        return self.agents[name]
+
+    def operation(
+        self, name: str, source: str, target: str, definition: Mapping[str, Any], **options: Any
+    ) -> None:
+        """Make an operation that runs a program between two streams."""
+        whole = {"name": name, "application": "test", **definition}
+        number = self.client.register({"definition": whole})
+        assert self.client.create_operation(name, number, source, target, **options)
+
+    def state(self, operation: str) -> str:
+        """Return an operation's state, as the manager tells it."""
+        return str(self.client.get("operations", operation)["state"])
+
+    def until(self, state: str, *operations: str, within_s: float = 30) -> None:
+        """Wait until each operation is in that state."""
+        eventually(
+            lambda: all(self.state(operation) == state for operation in operations),
+            within_s=within_s,
+            what=f"{' and '.join(operations)}: {state}",
+        )
+
+    def programs(self, operation: str) -> set[int]:
+        """Return the living processes of an operation's programs, on all agents."""
+        mark = f"STREAMBOSS_OPERATION={operation}".encode()
+        return {pid for pid in self._below_agents() if mark in environment_of(pid)}
+
+    def operators(self, operation: str) -> set[int]:
+        """Return the operator processes that run an operation's programs."""
+        programs = self.programs(operation)
+        return {
+            pid
+            for pid in self._below_agents()
+            if is_operator(pid) and programs & {child for child, _ in descendants(pid)}
+        }
+
+    def _below_agents(self) -> set[int]:
+        running = [agent for agent in self.agents.values() if agent.process is not None]
+        return {pid for agent in running for pid, _ in agent.family()}
+
+    def stop(self) -> None:
+        """End everything, whatever state it is in."""
+        self.client.close()
+        for service in (*self.agents.values(), self.manager):
+            service.kill()
+
+    def show(self) -> None:
+        """Print what everybody logged, for a test that failed."""
+        for service in (self.manager, *self.agents.values()):
+            if service.log.exists():
+                text = service.log.read_text(errors="replace")
+                sys.stderr.write(f"--- {service.log}\n{text[-20_000:]}\n")
+
+    def _is_ready(self) -> bool:
+        with suppress(httpx.HTTPError):
+            url = f"{self.settings.need_manager()}/readyz"
+            return httpx.get(url, trust_env=False, timeout=10).is_success
+        return False
+
+
+@contextmanager
+def deployed(node: BrokerNode, folder: Path) -> Iterator[Deployment]:
+    """Run a manager and one agent on a fresh vhost for the length of a `with` block."""
+    with node.vhost() as settings:
+        deployment = Deployment(settings, folder)
+        try:
+            deployment.start_manager()
+            deployment.add_agent()
+            yield deployment
+        finally:
+            deployment.stop()
+            deployment.show()
