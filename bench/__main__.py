@@ -13,6 +13,9 @@ from bench.scenarios import SCENARIOS, Scenario
 from tests.rabbit import BrokerNode, running_node
 
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
+_DIGITLESS = 100.0
+#: From so many measurements on, the 95th percentile says something.
+_MANY = 20
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -27,9 +30,9 @@ def main() -> None:
 def measure(scenario: Scenario, node: BrokerNode) -> list[Turn]:
     """Let all contenders take turns, `ROUNDS` times."""
     turns: list[Turn] = []
-    for number in range(ROUNDS):
+    for turn in range(ROUNDS):
         for one in scenario.round(node):
-            print(f"{scenario.name} {number + 1}/{ROUNDS}: {line(one)}", file=sys.stderr)
+            print(f"{scenario.name} {turn + 1}/{ROUNDS}: {line(one)}", file=sys.stderr)
             turns.append(one)
     return turns
 
@@ -37,7 +40,12 @@ def measure(scenario: Scenario, node: BrokerNode) -> list[Turn]:
 def line(one: Turn) -> str:
     """Return a turn in words."""
     cpu = "" if one.cpu_us is None else f", {one.cpu_us:.1f} us CPU a message"
-    return f"{one.contender}: {one.rate:,.0f} {one.unit}{cpu}"
+    return f"{one.contender}: {number(one.rate)} {one.unit}{cpu}"
+
+
+def number(value: float) -> str:
+    """Return a measured number without digits that say nothing."""
+    return f"{value:,.0f}" if value >= _DIGITLESS else f"{value:.1f}"
 
 
 def report(scenario: Scenario, turns: list[Turn]) -> None:
@@ -72,8 +80,10 @@ def row(name: str, mine: list[Turn], yardstick: list[Turn]) -> str:
         cpu = f"{statistics.median(cpus):.1f} us"
     if cpus and theirs:
         cpu_ratio = f"{statistics.median(cpus) / statistics.median(theirs):.2f}"
-    median = f"{statistics.median(rates):,.0f} {mine[0].unit}"
-    spread = f"{min(rates):,.0f}-{max(rates):,.0f}"
+    median = f"{number(statistics.median(rates))} {mine[0].unit}"
+    spread = f"{number(min(rates))}-{number(max(rates))}"
+    if len(rates) >= _MANY:
+        spread += f", p95 {number(statistics.quantiles(rates, n=20)[-1])}"
     return f"| {name} | {ratio:.2f} | {median} | {spread} | {cpu} | {cpu_ratio} |"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import contenders
+from bench.demand import LIMIT, demand
 from bench.path import Turn, turn
 from tests.rabbit import BrokerNode
 
@@ -72,5 +73,12 @@ SCENARIOS = (
         f"limit: C, spawn of tr, {os.cpu_count()} at a time",
         "rate >= 0.55 x the limit, >= 5 x amqp-consume",
         single,
+    ),
+    Scenario(
+        "demand",
+        "How long from a consumer's arrival on an idle operation to its first output?",
+        LIMIT,
+        "<= 100 ms (a ratio above 1 is slower here)",
+        demand,
     ),
 )

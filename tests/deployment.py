@@ -186,6 +186,9 @@ def deployed(node: BrokerNode, folder: Path) -> Iterator[Deployment]:
             deployment.start_manager()
             deployment.add_agent()
             yield deployment
+        except BaseException:
+            deployment.show()
+            sys.stderr.write(f"--- broker\n{node.log()}\n")
+            raise
         finally:
             deployment.stop()
-            deployment.show()

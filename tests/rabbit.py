@@ -2,11 +2,12 @@
 
 import secrets
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -44,6 +45,10 @@ class BrokerNode:
         self.process = _start(self.node)
         self.wait_ready()
 
+    def log(self) -> str:
+        """Return the end of what the node said."""
+        return (self.node.folder / "console.log").read_text(errors="replace")[-30_000:]
+
     def management(self, vhost: str = "/") -> Management:
         """Return the node's management API, seen from `vhost`."""
         return Management(
@@ -54,11 +59,16 @@ class BrokerNode:
         """Wait until the node serves; raise with the end of its log if it doesn't."""
         with self.management() as management:
             deadline = time.monotonic() + READY_S
-            while not management.alive():
+            while not (management.alive() and self._listens()):
                 if self.process.poll() is not None or time.monotonic() > deadline:
-                    log = (self.node.folder / "console.log").read_text()[-3000:]
-                    raise RuntimeError(f"RabbitMQ did not start:\n{log}")
+                    raise RuntimeError(f"RabbitMQ did not start:\n{self.log()[-3000:]}")
                 time.sleep(0.1)
+
+    def _listens(self) -> bool:
+        """Say whether clients can connect: the management API answers sooner than that."""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.node.ports.amqp)):
+            return True
+        return False
 
     @contextmanager
     def vhost(self) -> Iterator[Settings]:

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,36 +30,47 @@ def own_node() -> Iterator[BrokerNode]:
         yield node
 
 
-def kill_program(deployment: Deployment, _node: BrokerNode) -> None:
-    sigkill(*eventually(lambda: deployment.programs("op"), what="the program runs"))
+Deed = Callable[[], None]
 
 
-def kill_operator(deployment: Deployment, _node: BrokerNode) -> None:
-    sigkill(*eventually(lambda: deployment.operators("op"), what="the operator runs"))
+# Each finds its victim and returns the deed, so that nothing comes between the load and the kill.
 
 
-def kill_agent(deployment: Deployment, _node: BrokerNode) -> None:
-    agent = deployment.agents["n1"]
-    agent.kill()
-    agent.start()
+def program(deployment: Deployment, _node: BrokerNode) -> Deed:
+    victims = deployment.programs("op")
+    assert victims
+    return lambda: sigkill(*victims)
 
 
-def kill_manager(deployment: Deployment, _node: BrokerNode) -> None:
-    deployment.manager.kill()
-    deployment.start_manager()
+def operator(deployment: Deployment, _node: BrokerNode) -> Deed:
+    victims = deployment.operators("op")
+    assert victims
+    return lambda: sigkill(*victims)
 
 
-def kill_broker(_deployment: Deployment, node: BrokerNode) -> None:
-    node.kill()
-    node.start()
+def agent(deployment: Deployment, _node: BrokerNode) -> Deed:
+    return lambda: _again(deployment.agents["n1"].kill, deployment.agents["n1"].start)
 
 
-KILLS: list[Callable[[Deployment, BrokerNode], None]] = [
-    kill_program,
-    kill_agent,
-    kill_manager,
-    kill_operator,
-    kill_broker,
+def manager(deployment: Deployment, _node: BrokerNode) -> Deed:
+    return lambda: _again(deployment.manager.kill, deployment.start_manager)
+
+
+def broker(_deployment: Deployment, node: BrokerNode) -> Deed:
+    return lambda: _again(node.kill, node.start)
+
+
+def _again(kill: Deed, start: Deed) -> None:
+    kill()
+    start()
+
+
+VICTIMS: list[Callable[[Deployment, BrokerNode], Deed]] = [
+    program,
+    agent,
+    manager,
+    operator,
+    broker,
 ]
 
 
@@ -82,24 +94,28 @@ def test_everything_killed_in_turn_under_load_loses_nothing(
 
 def _kill_in_turn(deployment: Deployment, node: BrokerNode, collector: Collector) -> None:
     with Publisher(deployment.settings.need_amqp(), "in") as publisher:
-        for kill in KILLS:
-            _press(deployment, collector, publisher)
+        for victim in VICTIMS:
             started_s, before = time.monotonic(), collector.repeats
+            with _under_load(deployment, collector, publisher):
+                kill = victim(deployment, node)
             # and the publisher is at work, too
             publisher.allowed += WAITING
-            kill(deployment, node)
+            kill()
             until(collector, publisher.allowed)
             again, took_s = collector.repeats - before, time.monotonic() - started_s
-            print(f"  {kill.__name__}: {again} came again, {took_s:.1f} s")  # noqa: T201
+            print(f"  {victim.__name__}: {again} came again, {took_s:.1f} s")  # noqa: T201
         eventually(lambda: publisher.done, what="all is confirmed")
         assert publisher.allowed == NUMBER
         assert publisher.returned == 0
 
 
-def _press(deployment: Deployment, collector: Collector, publisher: Publisher) -> None:
-    """Return while the operator is in the midst of its work, with more of it waiting.
+@contextmanager
+def _under_load(
+    deployment: Deployment, collector: Collector, publisher: Publisher
+) -> Iterator[None]:
+    """Leave the block in the midst of the operator's work, with more of it waiting.
 
-    It is quicker than this test alone, so its program is held until there is enough.
+    The operator is quicker than this test alone, so its program is held until there is enough.
     """
     made = collector.different
     programs = eventually(lambda: deployment.programs("op"), what="the program runs")
@@ -108,6 +124,7 @@ def _press(deployment: Deployment, collector: Collector, publisher: Publisher) -
     publisher.allowed += WAITING
     eventually(lambda: publisher.done, what="the load is there")
     assert collector.different == made
+    yield
     for pid in programs:
         os.kill(pid, signal.SIGCONT)
     eventually(lambda: collector.different > made, what="the program goes on")

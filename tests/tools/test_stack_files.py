@@ -12,6 +12,7 @@ from streams.errors import SettingsError
 from streams.settings import Settings
 from tools.stack import StackError, describe, down, status, up
 from tools.stack.parts import files_of, parts_of
+from tools.stack.ports import free_ports, outgoing_ports
 from tools.stack.processes import Identity
 from tools.stack.state import State, stack_folder, write_private
 from tools.stack.supervisor import forget_socket, socket_path
@@ -60,6 +61,13 @@ def test_a_taken_port_is_chosen_again_and_the_others_stay() -> None:
     assert moved.broker_ports.amqp != state.broker_ports.amqp
     assert replace(moved.broker_ports, amqp=state.broker_ports.amqp) == state.broker_ports
     assert moved.manager_port == state.manager_port
+
+
+def test_no_port_is_one_that_an_outgoing_connection_could_take_meanwhile() -> None:
+    first, last = outgoing_ports()
+    ports = free_ports(50)
+    assert len(set(ports)) == 50
+    assert not [port for port in ports if first <= port <= last]
 
 
 def test_the_broker_of_the_environment_is_used_and_none_started(tmp_path: Path) -> None:

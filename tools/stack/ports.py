@@ -1,21 +1,50 @@
 """Free ports of 127.0.0.1."""
 
+import random
 import socket
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
+#: From here on ports seldom have an owner by custom.
+_FIRST = 10_240
+_LAST = 65_535
+#: Whoever connects gets a port of these for its own end.
+_OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def free_ports(count: int) -> list[int]:
     """Return `count` different ports that nobody listens on just now.
 
-    Somebody else may take one before it is used: on "address in use", choose again.
+    None is of those that the kernel gives to outgoing connections: while a service of ours is
+    restarted, the port of just anybody's connection could otherwise become its own, and keep it
+    from starting. Somebody else may take one before it is used: on "address in use", choose again.
     """
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [each.getsockname()[1] for each in sockets]
+        chosen: list[int] = []
+        for port in _candidates():
+            probe = stack.enter_context(socket.socket())
+            with suppress(OSError):
+                probe.bind((LOOPBACK, port))
+                chosen.append(port)
+            if len(chosen) == count:
+                break
+        return chosen
+
+
+def _candidates() -> Iterator[int]:
+    first, last = outgoing_ports()
+    everything = range(_FIRST, _LAST + 1)
+    # a kernel that gives away all of them leaves no choice
+    steady = [port for port in everything if not first <= port <= last] or everything
+    return iter(random.sample(steady, len(steady)))
+
+
+def outgoing_ports() -> tuple[int, int]:
+    """Return the first and last port that the kernel gives to outgoing connections."""
+    first, last = _OUTGOING.read_text().split()
+    return int(first), int(last)
 
 
 def is_free(port: int) -> bool:
