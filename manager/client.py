@@ -11,7 +11,7 @@ from streams.settings import Settings, without_password
 
 _PAGE = 1000
 #: Connecting takes no longer than this. An answer may: the manager asks the broker first.
-CONNECT_S = 5.0
+CONNECT_S = 3.5
 ANSWER_S = 20.0
 
 Json = dict[str, Any]
@@ -150,6 +150,16 @@ class ManagerClient:
     def remove_subscription(self, stream: str, name: str) -> int:
         """Remove a subscription; return how many messages waited in it."""
         return int(self.delete("subscriptions", f"{stream}/{name}")["messages"])
+
+    def readiness(self) -> tuple[Sequence[str], Sequence[str]]:
+        """Return what keeps the manager from its work, and what is worth knowing besides."""
+        try:
+            answer = self._json("GET", f"{self._url}/readyz")
+        except ManagerUnreachableError:
+            raise
+        except ManagerError as error:
+            return error.problems, []
+        return [], answer.get("notes", [])
 
     def _pages(self, path: str) -> Iterator[Json]:
         offset, total = 0, 1

@@ -7,6 +7,8 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +43,12 @@ def say(text: str) -> None:
 def put(text: str) -> None:
     """Write one line of the result."""
     print(text, flush=True)  # noqa: T201 - the one place
+
+
+def agree(question: str, *, yes: bool) -> None:
+    """Ask as `confirm` does, and end with exit status 1 where the answer is no."""
+    if not confirm(question, yes=yes):
+        sys.exit("nothing changed")
 
 
 def confirm(question: str, *, yes: bool) -> bool:
@@ -81,11 +89,28 @@ def cell(value: object) -> str:
         case float():
             return f"{value:.3g}"
         case list() | tuple():
-            return ",".join(map(str, value)) or "-"
+            return ",".join(map(printable, map(str, value))) or "-"
         case _:
-            return " ".join(str(value).split()) or "-"
+            return printable(" ".join(str(value).split())) or "-"
 
 
+def printable(text: str) -> str:
+    """Return text that can't command a terminal: programs and foreign clients wrote it."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+
+
+#: Shorter titles for terminals; pipes and `--json` get the names of the fields.
+_TITLES = {
+    "input_stream": "input",
+    "output_stream": "output",
+    "backlog_messages": "waiting",
+    "dead_letters": "dead",
+    "process_type": "type",
+    "cpu_percent": "cpu %",
+    "memory_bytes": "memory",
+}
 #: How states look on a terminal; their words say the same.
 _COLOURS = {
     "running": "green",
@@ -108,8 +133,28 @@ def _table(things: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column.replace("_", " "), overflow="fold")
+        title = _TITLES.get(column, column.replace("_", " "))
+        table.add_column(title, overflow="fold")
     for thing in things:
-        cells = [cell(thing.get(column)) for column in columns]
+        cells = [_seen(column, thing.get(column)) for column in columns]
         table.add_row(*(Text(text, style=_COLOURS.get(text, "")) for text in cells))
     Console().print(table)
+
+
+def _seen(column: str, value: object) -> str:
+    """Return a value as people compare it: sizes in words, times as on their own clock."""
+    if column.endswith("_bytes") and isinstance(value, int):
+        return f"{value / 1024**2:,.0f} MiB"
+    if column in {"last_seen", "failed_at"} and isinstance(value, str):
+        with suppress(ValueError):
+            return local_time(value)
+    return cell(value)
+
+
+def local_time(instant: str) -> str:
+    """Return an instant of the manager's, by the clock of whoever looks, with its offset.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return datetime.fromisoformat(instant).astimezone().isoformat(" ", "seconds")

@@ -1,5 +1,6 @@
 """The `streamboss` command. Imports only the commands asked for, so that it starts quickly."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -11,6 +12,23 @@ from tools import console
 
 #: Each command, and the module of `tools.commands` whose `app` has it; in the order of `--help`.
 COMMANDS = {
+    "create-stream": "streams",
+    "remove-stream": "streams",
+    "streams": "streams",
+    "remove-subscription": "subscriptions",
+    "subscriptions": "subscriptions",
+    "create-operation": "operations",
+    "remove-operation": "operations",
+    "operations": "operations",
+    "launch": "control",
+    "stop": "control",
+    "resume": "control",
+    "purge": "control",
+    "logs": "failures",
+    "dead-letters": "failures",
+    "redrive": "failures",
+    "register": "definitions",
+    "definitions": "definitions",
     "apply": "pipeline",
     "export": "pipeline",
     "try": "trial",
@@ -19,7 +37,29 @@ COMMANDS = {
     "status": "stack",
     "manager": "services",
     "agent": "services",
+    "nodes": "nodes",
+    "node": "nodes",
+    "user": "users",
 }
+#: Under which heading `--help` lists the commands of a module.
+HEADINGS = {
+    "streams": "Streams",
+    "subscriptions": "Streams",
+    "publish": "Streams",
+    "consume": "Streams",
+    "operations": "Operations",
+    "control": "Operations",
+    "failures": "Operations",
+    "definitions": "Programs and pipelines",
+    "pipeline": "Programs and pipelines",
+    "trial": "Programs and pipelines",
+    "stack": "Services and access",
+    "services": "Services and access",
+    "nodes": "Services and access",
+    "users": "Services and access",
+}
+#: How the shell's completion asks: the line so far.
+_COMPLETED = "_TYPER_COMPLETE_ARGS", "COMP_WORDS"
 INTERRUPTED = 130
 
 
@@ -33,23 +73,42 @@ def build(commands: Sequence[str] = tuple(COMMANDS)) -> typer.Typer:
     )
     app.callback()(_nothing)
     for module in dict.fromkeys(COMMANDS[command] for command in commands):
-        app.add_typer(import_module(f"tools.commands.{module}").app)
+        app.add_typer(_under_heading(import_module(f"tools.commands.{module}").app, module))
+    return app
+
+
+def _under_heading(app: typer.Typer, module: str) -> typer.Typer:
+    for command in app.registered_commands:
+        command.rich_help_panel = HEADINGS[module]
+    for group in app.registered_groups:
+        group.rich_help_panel = HEADINGS[module]
     return app
 
 
 def main() -> None:
     """Run the command line; expected failures are one line on stderr and exit status 1."""
-    asked = sys.argv[1:2]
-    app = build(asked) if asked and asked[0] in COMMANDS else build()
+    asked = _asked()
+    app = build([asked]) if asked in COMMANDS else build()
     try:
         app(prog_name="streamboss")
     except console.UsageError as error:
         console.say(f"streamboss: {error}")
         sys.exit(2)
     except StreamsError as error:
-        sys.exit(f"streamboss: {error}")
+        for problem in getattr(error, "problems", [error]):
+            console.say(f"streamboss: {problem}")
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def _asked() -> str:
+    """Return the command that was typed, or is about to be."""
+    if sys.argv[1:]:
+        return sys.argv[1]
+    line = next(filter(None, map(os.environ.get, _COMPLETED)), "")
+    # not its last word, which may be half typed
+    return "".join(line.rpartition(" ")[0].split()[1:2])
 
 
 def _nothing() -> None:

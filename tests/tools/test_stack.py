@@ -60,6 +60,29 @@ def test_a_second_up_finds_the_first(person: Person) -> None:
         assert secret not in done.stdout + done.stderr
 
 
+def test_status_shows_the_stack_and_what_runs_in_it(person: Person) -> None:
+    number = person.register(name="Cat", application="cat", exec="cat")
+    ends = {"input_stream": "a", "output_stream": "b", "process_definition_id": number}
+    person.http("POST", "operations/", {"name": "copy", "demand": "always", **ends})
+    person.until("copy", "running")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "tools.main", "status"],
+        cwd=person.folder,
+        env=person.environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "copy\trunning\tlocal\t0\t0\t-\n" in done.stdout
+    assert "local\tready\tany\tcopy\n" in done.stdout
+    assert "wrong: " not in done.stdout
+    assert all(f"  {name:8} running" in done.stdout for name in PARTS)
+    assert len(done.stdout.splitlines()) < 24
+    person.http("DELETE", "operations/copy/")
+
+
 def test_what_holds_a_password_is_readable_by_its_owner_alone(person: Person) -> None:
     place = person.folder / ".streamboss"
     assert place.stat().st_mode & 0o777 == 0o700

@@ -19,7 +19,10 @@ def manager(
         int | None, typer.Option(help="Port; by default 8081, or any if that is taken.")
     ] = None,
 ) -> None:
-    """Run the stream manager until SIGTERM. Prints its address when it may be asked."""
+    """Run the stream manager until SIGTERM. Prints its address when it may be asked.
+
+    Example: streamboss manager --port 8081
+    """
     from manager import app as service
 
     service.run(Settings.load(os.environ, Path.cwd()), host, port)
@@ -32,7 +35,10 @@ def agent(
         "agent.json"
     ),
 ) -> None:
-    """Be this machine's agent until SIGTERM, which drains it; a second one ends it at once."""
+    """Be this machine's agent until SIGTERM, which drains it; a second one ends it at once.
+
+    Example: streamboss agent --config agent.json
+    """
     from agent import node
 
     raise typer.Exit(node.run(config))

@@ -1,0 +1,116 @@
+"""`nodes` and `node`: the machines that have an agent."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+
+from streams.errors import StreamsError
+from tools import console, names
+from tools.commands.arguments import AsJson, Yes
+
+app = typer.Typer()
+node = typer.Typer(help="Add, remove and list the machines that have an agent.")
+app.add_typer(node, name="node", no_args_is_help=True)
+_COLUMNS = ("name", "state", "offers", "operations", "cpu_percent", "memory_bytes", "last_seen")
+_PRIVATE = 0o600
+
+
+class NodeFileError(StreamsError):
+    """An agent's file that can't be written."""
+
+
+@app.command("nodes")
+def nodes(*, as_json: AsJson = False) -> None:
+    """List the machines that have an agent, and how they are.
+
+    Example: streamboss nodes
+    """
+    _list(as_json=as_json)
+
+
+@node.command("list")
+def list_(*, as_json: AsJson = False) -> None:
+    """List the machines that have an agent, as `nodes` does.
+
+    Example: streamboss node list
+    """
+    _list(as_json=as_json)
+
+
+def _list(*, as_json: bool) -> None:
+    with console.manager() as manager:
+        console.show(
+            manager.list("nodes"),
+            _COLUMNS,
+            as_json=as_json,
+            nothing="no nodes: 'streamboss node add NAME' adds one",
+        )
+
+
+@node.command("add")
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    *,
+    applications: Annotated[
+        str, typer.Option(metavar="A,B", help="What it offers; 'any' is every application.")
+    ] = "any",
+    slots: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Operators at once; 200.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where to write what its agent needs.")
+    ] = Path("agent.json"),
+) -> None:
+    """Add a machine, and write the file that its agent needs. That file holds a password.
+
+    Example: streamboss node add rack-1 --applications resize,ocr --output rack-1.json
+    """
+    offers = [word.strip() for word in applications.split(",") if word.strip()]
+    options = {} if slots is None else {"slots": slots}
+    with console.manager() as manager, _new_file(output) as file:
+        config = manager.add_node(name, offers=offers, **options)
+        file.write(json.dumps(config, indent=1) + "\n")
+    console.say(
+        f"node {name!r} added: take {output} to that machine, and run there"
+        f" 'streamboss agent --config {output.name}'"
+    )
+
+
+@node.command("remove")
+def remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=names.nodes)],
+    *,
+    yes: Yes = False,
+) -> None:
+    """Remove a machine: its agent can't connect any more, its operations go elsewhere.
+
+    Example: streamboss node remove rack-1
+    """
+    with console.manager() as manager:
+        operations = manager.get("nodes", name)["operations"]
+        at_work = f", which runs {', '.join(operations)}" if operations else ""
+        console.agree(f"remove node {name!r}{at_work}?", yes=yes)
+        manager.delete("nodes", name)
+    console.say(f"node {name!r} removed")
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[IO[str]]:
+    """Open a file that only we may read, before anything is done that needs it; gone on failure."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE)
+    except FileExistsError:
+        raise NodeFileError(f"{path}: exists already: name another with --output") from None
+    except OSError as error:
+        raise NodeFileError(f"{path}: {error.strerror}") from None
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            yield file
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,104 @@
+"""`user`: who may use the manager. Passwords come from a prompt, never from the command line."""
+
+import secrets
+import sys
+from getpass import getpass
+from typing import Annotated
+
+import typer
+
+from tools import console, names
+from tools.commands.arguments import AsJson, Yes
+
+app = typer.Typer()
+user = typer.Typer(help="Add, remove and list who may use the manager.")
+app.add_typer(user, name="user", no_args_is_help=True)
+_PASSWORD_BYTES = 18
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", autocompletion=names.users)]
+_Generate = Annotated[
+    bool, typer.Option("--generate", help="Print a new password instead of asking for one.")
+]
+
+
+@user.command("add")
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    *,
+    role: Annotated[str, typer.Option(help="viewer, user or admin.")] = "user",
+    generate: _Generate = False,
+) -> None:
+    """Add a user. Asks for the password; without a terminal, one is made and printed this once.
+
+    Example: streamboss user add ada --role viewer
+    """
+    with console.manager() as manager:
+        password, made = _password(generate=generate)
+        created = manager.add_user(name, password, role)
+    console.say(f"user {name!r} {'created' if created else 'exists already'}")
+    if made:
+        console.put(password)
+
+
+@user.command("password")
+def password(name: _Name, *, generate: _Generate = False) -> None:
+    """Give a user another password, which ends all their tokens. Asks as `add` does.
+
+    Example: streamboss user password ada
+    """
+    with console.manager() as manager:
+        text, made = _password(generate=generate)
+        manager.change_user(name, password=text)
+    console.say(f"user {name!r} has another password")
+    if made:
+        console.put(text)
+
+
+@user.command("token")
+def token(name: _Name) -> None:
+    """Print a new token that logs a user in, for 'Authorization: Bearer TOKEN'.
+
+    Example: streamboss user token ada
+    """
+    with console.manager() as manager:
+        console.put(manager.create_token(name))
+
+
+@user.command("remove")
+def remove(name: _Name, *, yes: Yes = False) -> None:
+    """Remove a user; what they owned becomes yours.
+
+    Example: streamboss user remove ada
+    """
+    with console.manager() as manager:
+        manager.get("users", name)
+        console.agree(f"remove user {name!r}? What they own becomes yours.", yes=yes)
+        manager.delete("users", name)
+    console.say(f"user {name!r} removed")
+
+
+@user.command("list")
+def list_(*, as_json: AsJson = False) -> None:
+    """List the users and their roles.
+
+    Example: streamboss user list
+    """
+    with console.manager() as manager:
+        console.show(
+            manager.list("users"),
+            ("name", "role"),
+            as_json=as_json,
+            nothing="no users: 'streamboss user add NAME' adds one",
+        )
+
+
+def _password(*, generate: bool) -> tuple[str, bool]:
+    """Return a password, and whether it was made here."""
+    if generate or not sys.stdin.isatty():
+        return secrets.token_urlsafe(_PASSWORD_BYTES), True
+    first = getpass("password: ")
+    if not first:
+        raise console.UsageError("an empty password: type one, or use --generate")
+    if getpass("again: ") != first:
+        raise console.UsageError("these two differ: nothing changed")
+    return first, False

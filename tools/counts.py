@@ -1,0 +1,25 @@
+"""Numbers in sentences."""
+
+import re
+
+from tools.console import UsageError
+
+_RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?", re.ASCII)
+
+
+def count(number: int | None, thing: str) -> str:
+    """Return `no messages`, `1 message`, `2,000 messages`, or `any messages` if that is unknown."""
+    if number is None:
+        return f"any {thing}s"
+    return f"{number:,} {thing}{'' if number == 1 else 's'}" if number else f"no {thing}s"
+
+
+def bounds(text: str, option: str) -> tuple[int, int]:
+    """Return what `3` or `1-5` means: at least, and at most.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if not (found := _RANGE.fullmatch(text)):
+        raise UsageError(f"{option} {text!r}: a number like 3, or a range like 1-5")
+    return int(found[1]), int(found[2] or found[1])
