@@ -18,6 +18,9 @@ from streams.settings import Settings
 if TYPE_CHECKING:
     from manager.client import ManagerClient
 
+#: Exit status after ^C.
+INTERRUPTED = 130
+
 
 class UsageError(StreamsError):
     """Arguments that make no sense together: exit status 2."""

@@ -12,6 +12,8 @@ from tools import console
 
 #: Each command, and the module of `tools.commands` whose `app` has it; in the order of `--help`.
 COMMANDS = {
+    "publish": "publish",
+    "consume": "consume",
     "create-stream": "streams",
     "remove-stream": "streams",
     "streams": "streams",
@@ -60,7 +62,6 @@ HEADINGS = {
 }
 #: How the shell's completion asks: the line so far.
 _COMPLETED = "_TYPER_COMPLETE_ARGS", "COMP_WORDS"
-INTERRUPTED = 130
 
 
 def build(commands: Sequence[str] = tuple(COMMANDS)) -> typer.Typer:
@@ -99,7 +100,7 @@ def main() -> None:
             console.say(f"streamboss: {problem}")
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(console.INTERRUPTED)
 
 
 def _asked() -> str:
