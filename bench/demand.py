@@ -106,7 +106,9 @@ def _once(deployment: Deployment, bystander: Bystander) -> Iterator[Turn]:
     yield _by_hand(bystander, LIMIT, lambda: _in_this_process(bystander.channel))
     command = f"cat | amqp-publish -u '{url}' -e streams.{BY_HAND} -r x -p"
     consume = ["amqp-consume", "-u", url, "-q", BY_HAND, "-c", "1", "--", "sh", "-c", command]
-    yield _by_hand(bystander, "by hand: amqp-consume with cat and amqp-publish", lambda: _run(consume))
+    yield _by_hand(
+        bystander, "by hand: amqp-consume with cat and amqp-publish", lambda: _run(consume)
+    )
     deployment.until("idle", OPERATION)
     time.sleep(_REST_S)
     bystander.put(names.operation_queue(OPERATION))

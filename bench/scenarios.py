@@ -43,7 +43,9 @@ def single(node: BrokerNode) -> Iterator[Turn]:
     upper = contenders.operator(exec="tr a-z A-Z", concurrency=cores)
     yield _spawn_limit(cores, 2000)
     yield turn(node, "streamboss single", upper, 2000, bytes.upper)
-    yield turn(node, "amqp-consume with tr and amqp-publish", contenders.amqp_tools, 200, bytes.upper)
+    yield turn(
+        node, "amqp-consume with tr and amqp-publish", contenders.amqp_tools, 200, bytes.upper
+    )
     yield _spawn_limit(cores, 2000)
 
 
