@@ -65,6 +65,8 @@ def test_status_shows_the_stack_and_what_runs_in_it(person: Person) -> None:
     ends = {"input_stream": "a", "output_stream": "b", "process_definition_id": number}
     person.http("POST", "operations/", {"name": "copy", "demand": "always", **ends})
     person.until("copy", "running")
+    # the broker counts what waits every few seconds
+    eventually(lambda: person.http("GET", "operations/copy/")["backlog_messages"] == 0)
     done = subprocess.run(
         [sys.executable, "-P", "-m", "tools.main", "status"],
         cwd=person.folder,
