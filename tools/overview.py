@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 Thing = Mapping[str, Any]
 #: A program starts, or has said why not, within this.
 _STARTING_S = 15
+#: What is shown first, where there is more than a screen holds.
+_ORDER = ("failed", "starting", "draining", "lingering", "running", "paused", "idle")
 _SICK = {
     "late": "hasn't been heard of for a while",
     "lost": "isn't heard of any more: its operations go elsewhere",
@@ -53,8 +55,9 @@ def wrong(operations: Sequence[Thing], nodes: Sequence[Thing], now: datetime) ->
     return [*_operation_problems(operations, now), *_node_problems(nodes)]
 
 
-def _by_trouble(operation: Thing) -> tuple[bool, bool, str]:
-    return operation["state"] != "failed", operation["state"] == "idle", operation["name"]
+def _by_trouble(operation: Thing) -> tuple[int, str]:
+    state = operation["state"]
+    return _ORDER.index(state) if state in _ORDER else len(_ORDER), operation["name"]
 
 
 def _operation_problems(operations: Sequence[Thing], now: datetime) -> Iterator[str]:
