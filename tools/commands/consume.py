@@ -12,6 +12,7 @@ from streams.errors import StreamMissingError, StreamsError
 from streams.framing import Framing
 from streams.names import check_name
 from tools import console, sinks
+from tools.commands.arguments import Stream
 from tools.consumer import Consumer, Sink
 
 app = typer.Typer()
@@ -19,7 +20,7 @@ app = typer.Typer()
 
 @app.command()
 def consume(  # noqa: PLR0917 - a command line
-    stream: Annotated[str, typer.Argument(metavar="STREAM")],
+    stream: Stream,
     count: Annotated[int | None, typer.Option("--count", "-n", help="End after so many.")] = None,
     timeout: Annotated[float | None, typer.Option(help="End after so many seconds.")] = None,
     as_json: Annotated[  # noqa: FBT002 - a flag

@@ -15,6 +15,7 @@ from streams.errors import BrokerError, FramingError, StreamMissingError, Stream
 from streams.framing import Framing
 from streams.message import MAX_INLINE_BYTES
 from tools import console
+from tools.commands.arguments import Stream
 from tools.publisher import Publisher
 from tools.source import Source
 
@@ -26,7 +27,7 @@ _REDRAW_S = 0.1
 
 @app.command()
 def publish(
-    stream: Annotated[str, typer.Argument(metavar="STREAM")],
+    stream: Stream,
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="Publish a whole file as one message.")
     ] = None,
