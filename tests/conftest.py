@@ -4,10 +4,18 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from streams.broker import Session
 from streams.settings import Settings
 from tests.rabbit import BrokerNode, running_node
+
+# A busy machine is no failure; and what fails once must fail again on the next machine.
+hypothesis_settings.register_profile(
+    "ours", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("ours")
 
 
 @pytest.fixture(autouse=True)
