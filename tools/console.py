@@ -114,6 +114,7 @@ _TITLES = {
     "cpu_percent": "cpu %",
     "memory_bytes": "memory",
 }
+_WHOLE_CHARACTERS = 24
 #: How states look on a terminal; their words say the same.
 _COLOURS = {
     "running": "green",
@@ -137,11 +138,18 @@ def _table(things: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         title = _TITLES.get(column, column.replace("_", " "))
-        table.add_column(title, overflow="fold")
+        table.add_column(title, overflow="fold", no_wrap=_whole(things, column))
     for thing in things:
         cells = [_seen(column, thing.get(column)) for column in columns]
         table.add_row(*(Text(text, style=_COLOURS.get(text, "")) for text in cells))
     Console().print(table)
+
+
+def _whole(things: Sequence[Mapping[str, Any]], column: str) -> bool:
+    """Say whether a column's words stay in one piece; long ones are folded, rather than cut."""
+    return column in {"name", "state"} and all(
+        len(cell(thing.get(column))) <= _WHOLE_CHARACTERS for thing in things
+    )
 
 
 def _seen(column: str, value: object) -> str:
