@@ -386,8 +386,12 @@ def test_status_shows_a_manager_elsewhere_and_what_is_wrong(
         done = typist.run("status")
         return (done.returncode == 1) is bool(texts) and all(text in done.stdout for text in texts)
 
+    # what other tests launched waits for a node, and is wrong after a while
+    for line in typist.must("operations", "--json").splitlines():
+        if json.loads(line)["state"] == "starting":
+            typist.must("stop", json.loads(line)["name"])
+    eventually(lambda: typist.run("status").returncode == 0, what="nothing is wrong")
     fine = typist.run("status")
-    assert fine.returncode == 0, fine.stdout
     assert module_api.url in fine.stdout
     assert operation in fine.stdout
     typist.must("node", "add", "other")
