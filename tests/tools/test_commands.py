@@ -438,16 +438,6 @@ def test_every_command_has_an_example() -> None:
     assert without_example(typer.main.get_command(build()), "streamboss") == []
 
 
-def test_help_starts_quickly(typist: Typist) -> None:
-    def seconds() -> float:
-        began = time.monotonic()
-        typist.must("create-stream", "--help")
-        return time.monotonic() - began
-
-    # 0.25 s on a machine at rest; others are at work here, too
-    assert min(seconds() for _ in range(5)) < 0.7
-
-
 def test_names_are_completed_and_silence_is_kept_without_a_manager(
     typist: Typist, operation: str, deaf: str
 ) -> None:
