@@ -7,8 +7,14 @@ from typing import Any
 from streams import names
 from streams.backoff import backoff_s
 from streams.broker import EventLoop, LoopConnection
-from streams.errors import BrokerError, BrokerRefusedError, BrokerUnreachableError
+from streams.errors import (
+    BrokerError,
+    BrokerRefusedError,
+    BrokerUnreachableError,
+    StreamMissingError,
+)
 from tools import console
+from tools.names import missing_stream
 
 _FIRST_S, _LONGEST_S = 0.2, 4.0
 #: A broker that is away for so long won't be back soon.
@@ -32,6 +38,7 @@ class Link:
         on_failed: Callable[[BrokerError], None],
     ) -> None:
         self._loop, self._urls, self._name = loop, urls, name
+        self._stream = stream
         self._exchange = names.exchange(stream)
         self._on_up, self._on_failed = on_up, on_failed
         self._connection: LoopConnection | None = None
@@ -86,6 +93,8 @@ class Link:
         self._failures += 1
         passing = isinstance(error, BrokerUnreachableError | BrokerRefusedError)
         if not self.known or not passing or monotonic() - self._lost_at > PATIENCE_S:
+            if isinstance(error, StreamMissingError):
+                error = StreamMissingError(missing_stream(self._stream))
             self._on_failed(error)
             return
         if self._failures == 1:

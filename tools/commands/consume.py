@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from streams.broker import EventLoop, Signals
-from streams.errors import StreamMissingError, StreamsError
+from streams.errors import StreamsError
 from streams.framing import Framing
 from streams.names import check_name
 from tools import console, sinks
@@ -149,9 +149,5 @@ class _Consuming:
         self._loop.stop()
 
     def _done(self, error: StreamsError | None) -> None:
-        if isinstance(error, StreamMissingError):
-            from tools.names import missing_stream
-
-            error = StreamMissingError(missing_stream(self._stream))
         self._error = error or self._error
         self._loop.stop()

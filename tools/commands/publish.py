@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from streams.broker import EventLoop, Signals
-from streams.errors import BrokerError, FramingError, StreamMissingError, StreamsError
+from streams.errors import BrokerError, FramingError, StreamsError
 from streams.framing import Framing
 from streams.message import MAX_INLINE_BYTES
 from tools import console
@@ -172,10 +172,6 @@ class _Publishing:
         self._terminate()
 
     def _done(self, error: BrokerError | None) -> None:
-        if isinstance(error, StreamMissingError):
-            from tools.names import missing_stream
-
-            error = StreamMissingError(missing_stream(self._stream))
         self._error = error or self._error
         self._loop.stop()
 
