@@ -97,6 +97,15 @@ def cell(value: object) -> str:
             return printable(" ".join(str(value).split())) or "-"
 
 
+def text_of(body: bytes) -> str | None:
+    """Return a message as text, or None where it is none that a person could read."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text
+
+
 def printable(text: str) -> str:
     """Return text that can't command a terminal: programs and foreign clients wrote it."""
     return "".join(

@@ -18,6 +18,7 @@ from streams.broker import EventLoop
 from streams.errors import StreamsError
 from streams.framing import Framing, encode
 from streams.message import Message
+from tools import console
 
 #: A pipe that takes anything takes so much without blocking (POSIX's PIPE_BUF on Linux).
 _PIECE_BYTES = 4096
@@ -149,11 +150,8 @@ def plainly(framing: Framing) -> Shape:
 
 def for_a_terminal(message: Message) -> bytes:
     """Return a message for a person: text without tricks, anything else in a few words."""
-    try:
-        text = message.body.decode()
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
+    text = console.text_of(message.body)
+    if text is None:
         kind = message.content_type or "bytes of no content type"
         return f"({len(message.body):,} bytes, {_harmless(kind)})\n".encode()
     return _harmless(text.removesuffix("\n")).encode() + b"\n"

@@ -132,7 +132,7 @@ def _plainly(framing: Framing, *, whole: bool) -> Callable[[bytes], None]:
 
     def write(body: bytes) -> None:
         shown = body if whole else encode(framing, body)
-        if terminal and not _is_text(body):
+        if terminal and console.text_of(body) is None:
             shown = f"({len(body)} bytes that aren't text)\n".encode()
         sys.stdout.buffer.write(shown)
         sys.stdout.buffer.flush()
@@ -141,15 +141,8 @@ def _plainly(framing: Framing, *, whole: bool) -> Callable[[bytes], None]:
 
 
 def _as_json(body: bytes) -> None:
-    key, value = ("body", body.decode()) if _is_text(body) else ("body_hex", body.hex())
-    console.put(json.dumps({key: value}))
-
-
-def _is_text(body: bytes) -> bool:
-    try:
-        return "\0" not in body.decode()
-    except UnicodeDecodeError:
-        return False
+    text = console.text_of(body)
+    console.put(json.dumps({"body_hex": body.hex()} if text is None else {"body": text}))
 
 
 def _summary(result: "Trial") -> dict[str, Any]:
