@@ -3,7 +3,8 @@
 The agent writes to the operator's stdin: first `Connect`, at once; later, when there is work, one
 `Start`; at the end `Drain`. The end of stdin means that the agent is gone: the operator ends its
 programs and exits. The operator writes to stdout: `Ready` when it is connected, `Report` on each
-change of state and at most once a second for its counters, `Log` for its program's stderr.
+change of state and at most once a second for its counters, `Log` for its program's stderr, and
+`Alive` every `beat_s`: one that hangs, connected or not, is ended.
 """
 
 from enum import IntEnum
@@ -16,6 +17,9 @@ from streams.control import Assigned, OperatorReport
 #: Where the kernel allows no pid namespace, operator and programs carry this, and the agent ends
 #: whatever still does when its operator is gone.
 MARK_VARIABLE = "STREAMBOSS_AGENT_MARK"
+
+#: How often an operator says that it is alive.
+BEAT_S = 10.0
 
 
 class ExitStatus(IntEnum):
@@ -39,6 +43,8 @@ class Connect(_Line):
     node: str
     scratch: str
     """An empty folder of the operator's own: HOME and, by default, cwd of its programs."""
+    beat_s: float = BEAT_S
+    """How often it has to say that it is alive."""
     mark: str | None = None
     """What `MARK_VARIABLE` has to be in its programs' environment; None: leave it out."""
 
@@ -61,6 +67,12 @@ class Ready(_Line):
     """Connected; `Start` begins at once."""
 
     kind: Literal["ready"] = "ready"
+
+
+class Alive(_Line):
+    """Its loop goes round."""
+
+    kind: Literal["alive"] = "alive"
 
 
 class Report(_Line):

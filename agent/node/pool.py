@@ -10,7 +10,7 @@ from agent.node.config import AgentConfig
 from agent.node.isolation import Isolation, end_marked
 from agent.node.process import OnSaid, OperatorProcess, Said, environment
 from agent.node.scratch import Scratch
-from agent.protocol import MARK_VARIABLE, Connect, Ready
+from agent.protocol import BEAT_S, MARK_VARIABLE, Connect, Ready
 from streams.backoff import backoff_s
 from streams.broker import EventLoop
 
@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 
 #: An operator that isn't connected by then never will be.
 READY_S = 30.0
+#: An operator that has not said a word for so many beats hangs. Looks are counted, not seconds:
+#: while a machine sleeps, nobody beats and nobody looks.
+SILENT_LOOKS = 6
 #: Starting costs 0.1 s of a core each: this many at once keep the cores busy and us on time.
 STARTING = max(2, 2 * (os.cpu_count() or 1))
 _FIRST_S, _LONGEST_S = 0.2, 30.0
@@ -59,6 +62,7 @@ class Pool:
         self._spare_failures = 0
         self._spare_due = 0.0
         self._numbers = 0
+        loop.call_later(BEAT_S, self._look)
 
     @property
     def empty(self) -> bool:
@@ -133,7 +137,13 @@ class Pool:
         )
         self._processes[process.pid] = process
         process.say(
-            Connect(amqp_urls=config.amqp_urls, node=config.name, scratch=str(folder), mark=mark)
+            Connect(
+                amqp_urls=config.amqp_urls,
+                node=config.name,
+                scratch=str(folder),
+                beat_s=BEAT_S,
+                mark=mark,
+            )
         )
         self._loop.call_later(READY_S, lambda: self._check_ready(process))
         return process
@@ -142,6 +152,14 @@ class Pool:
         if not process.ready and process.pid in self._processes:
             log.warning("operator process %d: not ready after %g s", process.pid, READY_S)
             process.kill()
+
+    def _look(self) -> None:
+        for process in self._processes.values():
+            process.looks_in_silence += 1
+            if process.looks_in_silence == SILENT_LOOKS:
+                log.warning("operator process %d: hangs, and is ended", process.pid)
+                process.kill()
+        self._loop.call_later(BEAT_S, self._look)
 
     def _heard(self, process: OperatorProcess, said: Said) -> None:
         if process is not self._spare:

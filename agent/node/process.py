@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 import agent
-from agent.protocol import Log, Ready, Report
+from agent.protocol import Alive, Log, Ready, Report
 from streams.broker import EventLoop
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _STDERR_LINES = 5
 #: end itself by the same signal, and resets that signal's handler first, which SIGKILL hasn't.
 _WRAPPED_KILLED = "unshare: sigprocmask unblock failed"
 
-Said = Ready | Report | Log
+Said = Ready | Report | Log | Alive
 _SAID: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="kind")])
 OnSaid = Callable[["OperatorProcess", Said], None]
 
@@ -112,6 +112,8 @@ class OperatorProcess:
         self.number = number
         self.folder = folder
         self.ready = False
+        #: how often the pool has looked since it last said something
+        self.looks_in_silence = 0
         self._killed = False
         self.stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._loop, self._on_said = loop, on_said
@@ -169,6 +171,7 @@ class OperatorProcess:
         self._loop.watch(self._stdin, write=self._write if self._waiting else None)
 
     def _heard(self, line: bytes) -> None:
+        self.looks_in_silence = 0
         try:
             said = _SAID.validate_json(line)
         except ValidationError as error:

@@ -8,7 +8,7 @@ import sys
 from agent.operator.assembly import Operator
 from agent.operator.reaper import Reaper
 from agent.operator.talk import Talk
-from agent.protocol import Connect, Drain, ExitStatus, Ready, Start
+from agent.protocol import Alive, Connect, Drain, ExitStatus, Ready, Start
 from streams.broker import EventLoop, LoopConnection
 from streams.errors import BrokerError
 
@@ -43,6 +43,10 @@ class Process:
             self._talk.flush()
         return self.status
 
+    def _beat(self, every_s: float) -> None:
+        self._talk.say(Alive())
+        self._loop.call_later(every_s, lambda: self._beat(every_s))
+
     def _heard(self, line: bytes) -> None:
         if not line.strip():
             return
@@ -60,6 +64,7 @@ class Process:
 
     def _open(self, connect: Connect) -> None:
         self._connect = connect
+        self._beat(connect.beat_s)
         self._connection = LoopConnection(
             self._loop,
             connect.amqp_urls,
