@@ -10,7 +10,8 @@ from streams.errors import StreamsError
 from streams.settings import Settings, without_password
 
 _PAGE = 1000
-#: Connecting takes no longer than this. An answer may: the manager asks the broker first.
+#: Connecting, and the first sign of life, take no longer than this. An answer may: the manager asks
+#: the broker first.
 CONNECT_S = 3.5
 ANSWER_S = 20.0
 
@@ -49,9 +50,9 @@ class ManagerClient:
         self._http = httpx.Client(
             base_url=f"{self._url}/api/",
             auth=login,
-            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
             trust_env=False,  # a proxy meant for the outside must not see our passwords
         )
+        self._alive = False
 
     def __enter__(self) -> Self:
         return self
@@ -181,17 +182,26 @@ class ManagerClient:
         return content
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
+        if not self._alive:
+            self._request("GET", f"{self._url}/healthz", None, within_s=CONNECT_S)
+            self._alive = True
+        answer = self._request(method, path, body, within_s=ANSWER_S)
+        if not answer.is_success:
+            raise self._refused(answer)
+        return answer
+
+    def _request(
+        self, method: str, path: str, body: Mapping[str, Any] | None, *, within_s: float
+    ) -> httpx.Response:
+        timeout = httpx.Timeout(within_s, connect=CONNECT_S)
         try:
-            answer = self._http.request(method, path, json=body)
+            return self._http.request(method, path, json=body, timeout=timeout)
         except httpx.HTTPError as error:
             text = (
                 f"manager {without_password(self._url)}: not reachable ({_cause(error)}):"
                 " run 'streamboss up', or check STREAMBOSS_MANAGER_URL"
             )
             raise ManagerUnreachableError([text]) from error
-        if not answer.is_success:
-            raise self._refused(answer)
-        return answer
 
     def _refused(self, answer: httpx.Response) -> ManagerError:
         try:

@@ -101,14 +101,26 @@ def test_nobody_there_is_one_clear_line_within_5_s() -> None:
         ManagerClient(replace(settings, manager_url=None))
 
 
+def test_a_manager_that_hangs_is_told_within_5_s() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        before = time.monotonic()
+        with (
+            ManagerClient(Settings(manager_url=url)) as client,
+            pytest.raises(ManagerUnreachableError, match="no answer in time"),
+        ):
+            client.list("streams")
+        assert time.monotonic() - before < 5
+
+
 def test_somebody_else_there_is_told_from_a_manager() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
 
         def answer() -> None:
             connection, _ = other.accept()
             with connection:
-                connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+                while connection.recv(65536):
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
 
         thread = threading.Thread(target=answer)
         thread.start()
