@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import pika
-from pika.adapters.utils.connection_workflow import AMQPConnectorException
+from pika.adapters.utils.connection_workflow import (
+    AMQPConnectorException,
+    AMQPConnectorStackTimeout,
+)
 from pika.exceptions import (
     AMQPChannelError,
     AMQPError,
@@ -119,6 +122,8 @@ def root_cause(error: BaseException) -> BaseException:
 
 
 def _short(error: BaseException) -> str:
+    if isinstance(error, AMQPConnectorStackTimeout | TimeoutError):
+        return "no answer in time"
     text = str(error) or type(error).__name__
     return getattr(error, "strerror", None) or text[:200]
 

@@ -9,6 +9,7 @@ from typing import Self, TypeVar
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import (
     AMQPChannelError,
     AMQPConnectionError,
@@ -156,7 +157,8 @@ class Session:
         configs = [parameters(url, self._name, self._vhost) for url in self.urls]
         try:
             return pika.BlockingConnection(configs)
-        except (AMQPError, OSError) as error:
+        # pika hands on its connector's time-out as it is, and that is no AMQPError
+        except (AMQPError, AMQPConnectorException, OSError) as error:
             raise explain(error, self.urls) from None
 
     def _drop(self) -> None:

@@ -1,5 +1,7 @@
 """The broker's two faces, against a real RabbitMQ."""
 
+import socket
+
 import pika
 import pytest
 
@@ -59,6 +61,16 @@ def test_nobody_there_is_one_clear_line() -> None:
     ):
         session.publish("streams.a", Message(b"x"))
     assert "secret" not in str(caught.value)
+
+
+def test_somebody_who_never_answers_is_one_clear_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"amqp://someone:secret@127.0.0.1:{silent.getsockname()[1]}/"
+        with (
+            Session([url], name="test", patience_s=0.2) as session,
+            pytest.raises(BrokerUnreachableError, match=r"not reachable \(no answer in time\)"),
+        ):
+            session.publish("streams.a", Message(b"x"))
 
 
 def test_a_wrong_password_is_refused_at_once(settings: Settings) -> None:
