@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from streams.access import ObjectStore
 from streams.definition import Limits, ProcessDefinition
 from streams.errors import ControlError
 
@@ -64,6 +65,8 @@ class Assigned(_Said):
     instances: int = 1
     draining: bool = False
     drain_s: float = 30.0
+    #: keys travel with the assignment, so that none is in an image
+    objects: ObjectStore = ObjectStore()
 
     @field_validator("definition", mode="before")
     @classmethod

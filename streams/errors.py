@@ -31,6 +31,30 @@ class DefinitionError(StreamsError):
         super().__init__("; ".join(self.problems))
 
 
+class ObjectReferenceError(StreamsError):
+    """An object reference that can't be understood; names every problem."""
+
+
+class ObjectError(StreamsError):
+    """S3 said no, or nothing at all."""
+
+
+class ObjectMissingError(ObjectError):
+    """The object or its bucket doesn't exist. Waiting doesn't help."""
+
+
+class ObjectDamagedError(ObjectError):
+    """The object isn't the one that was named: another size or another content."""
+
+
+class ObjectRefusedError(ObjectError):
+    """S3 refused the login or the right to do this."""
+
+
+class ObjectsUnreachableError(ObjectError):
+    """No answer, or none in time, or "try again later". Waiting may help."""
+
+
 class BrokerError(StreamsError):
     """The broker said no, or nothing at all."""
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from streams.access import THRESHOLD_BYTES, ObjectStore, S3Access
 from streams.errors import SettingsError
 
 #: Folder of the embedded stack, and its file of settings.
 STACK_FOLDER = ".streamboss"
 ENV_FILE = f"{STACK_FOLDER}/env"
+_NUMBERS = ("STREAMBOSS_OBJECT_THRESHOLD", "STREAMBOSS_OBJECT_DAYS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,14 @@ class Settings:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     database_url: str | None = field(default=None, repr=False)
+    s3: S3Access = field(default_factory=S3Access)
+    #: where archives are, and where outputs go that became objects
+    bucket: str | None = None
+    object_bucket: str | None = None
+    #: outputs of more bytes become objects; 0: none does
+    object_threshold_bytes: int = THRESHOLD_BYTES
+    #: how long such outputs are kept; None: until somebody removes them
+    object_days: int | None = None
 
     @classmethod
     def load(cls, env: Mapping[str, str], folder: Path) -> "Settings":
@@ -41,6 +51,8 @@ class Settings:
             url = values.get(name, "")
             if url and not url.startswith(("http://", "https://")):
                 problems.append(f"{name}: must begin with http:// or https://")
+        numbers = {name: _number(values, name, problems) for name in _NUMBERS}
+        threshold = numbers["STREAMBOSS_OBJECT_THRESHOLD"]
         if problems:
             raise SettingsError("; ".join(problems))
         return cls(
@@ -50,7 +62,17 @@ class Settings:
             user=values.get("STREAMBOSS_USER") or None,
             password=values.get("STREAMBOSS_PASSWORD") or None,
             database_url=values.get("STREAMBOSS_DATABASE_URL") or None,
+            s3=_s3_access(values),
+            bucket=values.get("STREAMBOSS_BUCKET") or None,
+            object_bucket=values.get("STREAMBOSS_OBJECT_BUCKET") or None,
+            object_threshold_bytes=THRESHOLD_BYTES if threshold is None else threshold,
+            object_days=numbers["STREAMBOSS_OBJECT_DAYS"] or None,
         )
+
+    @property
+    def objects(self) -> ObjectStore:
+        """What operators need of S3."""
+        return ObjectStore(self.s3, self.object_bucket, self.object_threshold_bytes)
 
     def need_amqp(self) -> tuple[str, ...]:
         """Return the broker's addresses.
@@ -108,6 +130,26 @@ def login_of(amqp_url: str) -> tuple[str, str]:
     """Return user and password of an AMQP address."""
     parts = urlsplit(amqp_url)
     return unquote(parts.username or "guest"), unquote(parts.password or "guest")
+
+
+def _s3_access(values: Mapping[str, str]) -> S3Access:
+    """Return what boto3's own variables say, the service's endpoint before the general one."""
+    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    return S3Access(
+        endpoint_url=next((values[name] for name in names if values.get(name)), None),
+        region=values.get("AWS_REGION") or values.get("AWS_DEFAULT_REGION") or None,
+        access_key_id=values.get("AWS_ACCESS_KEY_ID") or None,
+        secret_access_key=values.get("AWS_SECRET_ACCESS_KEY") or None,
+        session_token=values.get("AWS_SESSION_TOKEN") or None,
+    )
+
+
+def _number(values: Mapping[str, str], name: str, problems: list[str]) -> int | None:
+    text = values.get(name, "").strip()
+    if text and not (text.isascii() and text.isdigit()):
+        problems.append(f"{name}: must be a whole number, 0 or more")
+        return None
+    return int(text) if text else None
 
 
 def _amqp_problem(url: str) -> str | None:

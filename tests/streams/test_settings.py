@@ -23,6 +23,31 @@ def test_the_file_is_found_upwards_and_the_environment_wins(tmp_path: Path) -> N
     assert settings.need_broker_api() == "http://127.0.0.1:15672"
 
 
+def test_s3_is_reached_by_boto3s_own_variables(tmp_path: Path) -> None:
+    settings = Settings.load(
+        {
+            "AWS_ENDPOINT_URL": "http://general",
+            "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9",
+            "AWS_ACCESS_KEY_ID": "id",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "STREAMBOSS_OBJECT_BUCKET": "outputs",
+            "STREAMBOSS_OBJECT_THRESHOLD": "0",
+            "STREAMBOSS_OBJECT_DAYS": "7",
+        },
+        tmp_path,
+    )
+    assert settings.objects.access.endpoint_url == "http://127.0.0.1:9"
+    assert settings.objects.access.secret_access_key == "secret"
+    assert (settings.objects.bucket, settings.objects.threshold_bytes) == ("outputs", 0)
+    assert settings.object_days == 7
+    assert "secret" not in repr(settings)
+    assert Settings.load({}, tmp_path).objects.threshold_bytes == 1024 * 1024
+    with pytest.raises(SettingsError, match=r"OBJECT_THRESHOLD.*OBJECT_DAYS"):
+        Settings.load(
+            {"STREAMBOSS_OBJECT_THRESHOLD": "1M", "STREAMBOSS_OBJECT_DAYS": "-1"}, tmp_path
+        )
+
+
 def test_secrets_do_not_show(tmp_path: Path) -> None:
     settings = Settings.load(
         {"STREAMBOSS_AMQP_URL": "amqp://u:secret@h/", "STREAMBOSS_PASSWORD": "secret"}, tmp_path
