@@ -235,4 +235,5 @@ def _path(kind: str, name: str | int, *more: str) -> str:
 def _cause(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
-    return str(error) or type(error).__name__
+    # "[Errno 111] Connection refused": the number tells nobody anything
+    return str(error).rpartition("] ")[2] or type(error).__name__
