@@ -1,15 +1,18 @@
-"""Real parts for the tests: one RabbitMQ node a run, one vhost a test."""
+"""Real parts for the tests: a RabbitMQ node and an S3 server a run, a vhost and a bucket a test."""
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from streams.access import S3Access
 from streams.broker import Session
 from streams.settings import Settings
 from tests.rabbit import BrokerNode, running_node
+from tests.s3 import S3Server, running_s3
 
 # A busy machine is no failure; and what fails once must fail again on the next machine.
 hypothesis_settings.register_profile(
@@ -48,3 +51,29 @@ def session(settings: Settings) -> Iterator[Session]:
     """A blocking session on the test's own vhost."""
     with Session(settings.need_amqp(), name="test") as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """The run's one S3 server. Fails, never skips, where it isn't installed."""
+    with running_s3() as server:
+        yield server
+
+
+@pytest.fixture
+def s3_access(s3_server: S3Server) -> S3Access:
+    """How the run's S3 server is reached, with all rights."""
+    return s3_server.access
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> Iterator[str]:
+    """A bucket of the test's own, gone with the test."""
+    with s3_server.bucket() as name:
+        yield name
+
+
+@pytest.fixture
+def s3_settings(settings: Settings, s3_access: S3Access, bucket: str) -> Settings:
+    """Settings for a vhost and a bucket of the test's own, for archives and outputs alike."""
+    return replace(settings, s3=s3_access, bucket=bucket, object_bucket=bucket)

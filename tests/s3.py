@@ -1,0 +1,132 @@
+"""A real S3 server of our own, on free ports, that may be killed and started again."""
+
+import secrets
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import boto3
+import httpx
+from botocore.config import Config
+from types_boto3_s3 import S3Client
+
+from streams.access import S3Access
+from tools.stack import seaweedfs
+from tools.stack.ports import free_ports
+
+READY_S = 60
+REGION = "us-east-1"
+_SHM = Path("/dev/shm")
+
+
+@dataclass
+class S3Server:
+    """A running server. `client` speaks to it past our own code."""
+
+    node: seaweedfs.Node
+    process: subprocess.Popen[bytes]
+    client: S3Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = client_of(self.access)
+
+    @property
+    def access(self) -> S3Access:
+        """How our code reaches it, with all rights."""
+        return S3Access(
+            endpoint_url=self.node.endpoint_url,
+            region=REGION,
+            access_key_id=self.node.access_key_id,
+            secret_access_key=self.node.secret_access_key,
+        )
+
+    def kill(self) -> None:
+        """End the server as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+    def start(self) -> None:
+        """Start the server again on its data and wait until it is ready."""
+        self.process = _start(self.node)
+        self.wait_ready()
+
+    def log(self) -> str:
+        """Return the end of what the server said."""
+        return (self.node.folder / "console.log").read_text(errors="replace")[-30_000:]
+
+    def wait_ready(self) -> None:
+        """Wait until the server serves; raise with the end of its log if it doesn't."""
+        deadline = time.monotonic() + READY_S
+        while not self._serves():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the S3 server did not start:\n{self.log()[-3000:]}")
+            time.sleep(0.1)
+
+    def _serves(self) -> bool:
+        try:
+            return httpx.get(self.node.health_url, trust_env=False).is_success
+        except httpx.HTTPError:
+            return False
+
+    @contextmanager
+    def bucket(self) -> Iterator[str]:
+        """Give a fresh bucket, gone with all that is in it at the end of the block."""
+        name = f"test-{secrets.token_hex(6)}"
+        self.client.create_bucket(Bucket=name)
+        yield name
+        self.client.delete_bucket(Bucket=name)  # this server asks not for an empty one
+
+    def unfinished(self, bucket: str) -> list[str]:
+        """Return the keys of multipart uploads that were neither completed nor aborted."""
+        listed = self.client.list_multipart_uploads(Bucket=bucket)
+        return [upload["Key"] for upload in listed.get("Uploads", [])]
+
+
+def client_of(access: S3Access) -> S3Client:
+    """Return boto3's own client, without retries."""
+    return boto3.client(
+        "s3",
+        endpoint_url=access.endpoint_url,
+        region_name=access.region,
+        aws_access_key_id=access.access_key_id,
+        aws_secret_access_key=access.secret_access_key,
+        config=Config(retries={"max_attempts": 0}, connect_timeout=5, read_timeout=30),
+    )
+
+
+def _start(node: seaweedfs.Node) -> subprocess.Popen[bytes]:
+    with (node.folder / "console.log").open("ab") as log:
+        return subprocess.Popen(
+            node.command(),
+            cwd=node.folder,
+            env=node.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+
+
+@contextmanager
+def running_s3() -> Iterator[S3Server]:
+    """Run a server for the length of a `with` block."""
+    if not seaweedfs.SERVER.exists():
+        raise RuntimeError("the S3 server is not installed: 'make setup' installs it")
+    folder = Path(tempfile.mkdtemp(prefix="sb-s3-", dir=_SHM if _SHM.is_dir() else None))
+    node = seaweedfs.Node(
+        folder, seaweedfs.Ports(*free_ports(8)), secrets.token_hex(8), secrets.token_hex(16)
+    )
+    node.write_files()
+    server = S3Server(node, _start(node))
+    try:
+        server.wait_ready()
+        yield server
+    finally:
+        server.client.close()
+        server.kill()
+        node.forget_sockets()
+        shutil.rmtree(folder, ignore_errors=True)
