@@ -9,7 +9,7 @@ from streams.broker import Delivered, EventLoop, LoopConnection
 from streams.broker.properties import from_properties
 from streams.errors import BrokerError, StreamsError
 from streams.message import Message
-from tools.link import Link
+from tools.link import linked
 
 _PREFETCH = 100
 
@@ -53,7 +53,7 @@ class Consumer:
         self._connection: LoopConnection | None = None
         #: how many messages the sink was given, how many have arrived there
         self.taken = self.written = 0
-        self._link = Link(
+        self._link = linked(
             loop, urls, stream, name=f"consume {stream}", on_up=self._came_up, on_failed=self._end
         )
 

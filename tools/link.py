@@ -1,103 +1,31 @@
-"""A tool's connection for one stream: opened again when lost, given up when that can't help."""
+"""A tool's connection for one stream: what becomes of it is said on stderr."""
 
 from collections.abc import Callable, Sequence
-from time import monotonic
-from typing import Any
 
-from streams import names
-from streams.backoff import backoff_s
-from streams.broker import EventLoop, LoopConnection
-from streams.errors import (
-    BrokerError,
-    BrokerRefusedError,
-    BrokerUnreachableError,
-    StreamMissingError,
-)
+from streams.broker import EventLoop, LoopConnection, StreamLink
+from streams.errors import BrokerError, StreamMissingError
 from tools import console
 from tools.names import missing_stream
 
-_FIRST_S, _LONGEST_S = 0.2, 4.0
-#: A broker that is away for so long won't be back soon.
-PATIENCE_S = 300.0
+
+def linked(
+    loop: EventLoop,
+    urls: Sequence[str],
+    stream: str,
+    *,
+    name: str,
+    on_up: Callable[[LoopConnection], None],
+    on_failed: Callable[[BrokerError], None],
+) -> StreamLink:
+    """Return a link that isn't open yet; `on_failed` gets an error fit for whoever typed."""
+
+    def failed(error: BrokerError) -> None:
+        on_failed(hinted(error, stream))
+
+    return StreamLink(loop, urls, stream, name=name, on_up=on_up, on_failed=failed, say=console.say)
 
 
-class Link:
-    """Calls `on_up` with each new connection on which the stream exists, `on_failed` at the end.
-
-    The first connection comes at once or never; a later one is tried for `PATIENCE_S`.
-    """
-
-    def __init__(
-        self,
-        loop: EventLoop,
-        urls: Sequence[str],
-        stream: str,
-        *,
-        name: str,
-        on_up: Callable[[LoopConnection], None],
-        on_failed: Callable[[BrokerError], None],
-    ) -> None:
-        self._loop, self._urls, self._name = loop, urls, name
-        self._stream = stream
-        self._exchange = names.exchange(stream)
-        self._on_up, self._on_failed = on_up, on_failed
-        self._connection: LoopConnection | None = None
-        self._closing = False
-        #: whether the stream was reached once
-        self.known = False
-        self._failures = 0
-        self._lost_at = 0.0
-
-    @property
-    def up(self) -> bool:
-        """Whether the stream can be reached just now."""
-        return self._connection is not None and self.known and not self._failures
-
-    def open(self) -> None:
-        """Connect, and see whether the stream exists."""
-        if not self._closing:
-            self._connection = LoopConnection(
-                self._loop,
-                self._urls,
-                name=self._name,
-                on_ready=self._look,
-                on_lost=self._lost,
-            )
-
-    def close(self, then: Callable[[], None]) -> None:
-        """End it for good; `then` is called when it is closed."""
-        self._closing = True
-        if self._connection is None:
-            then()
-        else:
-            self._connection.close(then)
-
-    def _look(self) -> None:
-        assert self._connection is not None  # noqa: S101 - it just called
-        channel = self._connection.channel
-        channel.exchange_declare(self._exchange, passive=True, callback=self._came_up)
-
-    def _came_up(self, _frame: Any) -> None:
-        assert self._connection is not None  # noqa: S101 - it just called
-        if self._failures:
-            console.say("the broker is back")
-        self.known, self._failures = True, 0
-        self._on_up(self._connection)
-
-    def _lost(self, error: BrokerError) -> None:
-        self._connection = None
-        if self._closing:
-            return
-        if not self._failures:
-            self._lost_at = monotonic()
-        self._failures += 1
-        passing = isinstance(error, BrokerUnreachableError | BrokerRefusedError)
-        if not self.known or not passing or monotonic() - self._lost_at > PATIENCE_S:
-            if isinstance(error, StreamMissingError):
-                error = StreamMissingError(missing_stream(self._stream))
-            self._on_failed(error)
-            return
-        if self._failures == 1:
-            console.say(f"{error}; trying again for {PATIENCE_S / 60:g} minutes, ^C ends")
-        wait_s = backoff_s(self._failures, first_s=_FIRST_S, longest_s=_LONGEST_S)
-        self._loop.call_later(wait_s, self.open)
+def hinted(error: BrokerError, stream: str) -> BrokerError:
+    """Return the error, with what helps where the stream is missing."""
+    missing = isinstance(error, StreamMissingError)
+    return StreamMissingError(missing_stream(stream)) if missing else error

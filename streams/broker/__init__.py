@@ -4,11 +4,15 @@
 `BrokerThread` is a session with a thread of its own, which others hand calls to.
 `LoopConnection` never blocks and takes a lost connection as the end: for operators. What it runs
 on, `EventLoop`, also serves pipes and timers, and `Signals` come to it.
+`StreamLink` opens such a connection for one stream again and again, and an `Outflow` publishes over
+it until each message is confirmed: for tools and replays.
 `topology` declares exchanges and queues.
 """
 
 from streams.broker.blocking import BrokerThread, Channel, Session
+from streams.broker.link import StreamLink
 from streams.broker.loop import Delivered, EventLoop, LoopConnection, OnDelivered
+from streams.broker.outflow import Outflow
 from streams.broker.signals import Signals
 
 __all__ = [
@@ -18,6 +22,8 @@ __all__ = [
     "EventLoop",
     "LoopConnection",
     "OnDelivered",
+    "Outflow",
     "Session",
     "Signals",
+    "StreamLink",
 ]
