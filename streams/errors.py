@@ -55,6 +55,14 @@ class ObjectsUnreachableError(ObjectError):
     """No answer, or none in time, or "try again later". Waiting may help."""
 
 
+class ArchiveKeyError(StreamsError):
+    """A key that isn't a segment's."""
+
+
+class SegmentDamagedError(StreamsError):
+    """A segment of an archive that can't be read to its end."""
+
+
 class BrokerError(StreamsError):
     """The broker said no, or nothing at all."""
 

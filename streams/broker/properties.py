@@ -5,11 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 from pika import BasicProperties
+from pika.compat import long
 from pika.data import encode_table
 
 from streams.message import PUBLISHED_US, Message, now_us
 
 PERSISTENT = 2
+#: An integer that arrived with 64 bits, and leaves with 64.
+Int64 = long
 
 
 def to_properties(message: Message) -> BasicProperties:
