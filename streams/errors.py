@@ -51,6 +51,14 @@ class ObjectRefusedError(ObjectError):
     """S3 refused the login or the right to do this."""
 
 
+class ObjectLoginError(ObjectRefusedError):
+    """The login or the address itself is wrong: it isn't about this object, none is reached."""
+
+
+class ObjectCancelledError(ObjectError):
+    """Whoever asked for the object no longer wants it."""
+
+
 class ObjectsUnreachableError(ObjectError):
     """No answer, or none in time, or "try again later". Waiting may help."""
 

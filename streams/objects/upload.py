@@ -1,0 +1,140 @@
+"""Storing objects in parts: while they are written, or from a file."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import Self
+
+from streams.errors import ObjectDamagedError
+from streams.objects.content import PART_BYTES, part_bytes_for
+from streams.objects.multipart import Multipart, Target
+from streams.reference import ObjectReference
+
+
+class Upload:
+    """One object, stored by parts while it is written; one thread at a time.
+
+    A part is on its way while the next one is written, so it holds two parts at most. Leaving the
+    `with` block without `finish` aborts it. What fits into one part is stored in one request.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self.size = 0
+        self._target = target
+        self._buffer = bytearray()
+        self._multipart: Multipart | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._sending: Future[None] | None = None
+        self._parts = 0
+        self._finished = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._finished:
+            self.abort()
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes; waits while the part before is still on its way.
+
+        Raises:
+            ObjectError: an earlier part, or the beginning, failed.
+        """
+        self.size += len(data)
+        self._buffer += data
+        while len(self._buffer) > PART_BYTES:  # not >=: the last part may be a full one
+            self._send(bytes(memoryview(self._buffer)[:PART_BYTES]))
+            del self._buffer[:PART_BYTES]
+
+    def finish(self) -> ObjectReference:
+        """Store the rest and return what names the object; only now it is there."""
+        if self._multipart:
+            self._send(bytes(self._buffer))
+            self._sent()
+            reference = self._multipart.complete(self.size)
+        else:
+            reference = self._target.put(bytes(self._buffer))
+        self._finished = True
+        self._close()
+        return reference
+
+    def abort(self) -> None:
+        """Leave nothing behind; waits for the part that is on its way."""
+        self._finished = True
+        self._close()  # first: a part that arrives after the abort would stay
+        if self._multipart:
+            self._multipart.abort()
+
+    def _send(self, part: bytes) -> None:
+        if self._multipart is None or self._pool is None:
+            self._multipart = self._target.start(PART_BYTES)
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="upload")
+        self._sent()
+        self._parts += 1
+        self._sending = self._pool.submit(self._multipart.put, self._parts, part)
+
+    def _sent(self) -> None:
+        if self._sending:
+            self._sending.result()
+
+    def _close(self) -> None:
+        self._buffer.clear()
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+
+def upload_file(
+    path: Path, target: Target, on_bytes: Callable[[int], None] | None
+) -> ObjectReference:
+    """Store a file by parallel parts; see `Objects.upload_file`."""
+    with path.open("rb") as file:
+        before = os.fstat(file.fileno())
+        if before.st_size > PART_BYTES:
+            return _by_parts(file, before, target, on_bytes)
+        reference = target.put(file.read())
+    if on_bytes:
+        on_bytes(before.st_size)
+    return reference
+
+
+def _by_parts(
+    file: BufferedReader,
+    before: os.stat_result,
+    target: Target,
+    on_bytes: Callable[[int], None] | None,
+) -> ObjectReference:
+    size = before.st_size
+    part_bytes = part_bytes_for(size)
+    multipart = target.start(part_bytes, hashlib.file_digest(file, "sha256").hexdigest())
+
+    def put(number: int) -> int:
+        data = os.pread(file.fileno(), part_bytes, (number - 1) * part_bytes)
+        multipart.put(number, data)
+        return len(data)
+
+    with _aborted_on_failure(multipart) as pool:
+        for sent in pool.map(put, range(1, -(-size // part_bytes) + 1)):
+            if on_bytes:
+                on_bytes(sent)
+        after = os.fstat(file.fileno())
+        if (after.st_size, after.st_mtime_ns) != (size, before.st_mtime_ns):
+            raise ObjectDamagedError(f"{file.name} changed while it was uploaded: upload it again")
+        return multipart.complete(size)
+
+
+@contextmanager
+def _aborted_on_failure(multipart: Multipart) -> Iterator[ThreadPoolExecutor]:
+    """Give threads for the parts; on any failure, ^C included, no part is left behind."""
+    pool = ThreadPoolExecutor(multipart.target.connection.connections, thread_name_prefix="upload")
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(cancel_futures=True)  # first: a part that arrives after the abort would stay
+        multipart.abort()
+        raise
+    pool.shutdown()

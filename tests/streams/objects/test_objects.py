@@ -1,0 +1,152 @@
+"""Objects on a real server: what is stored is what is fetched, and the rest is refused by name."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from streams.access import S3Access
+from streams.errors import (
+    ObjectDamagedError,
+    ObjectLoginError,
+    ObjectMissingError,
+    ObjectRefusedError,
+    ObjectsUnreachableError,
+)
+from streams.objects import PART_BYTES, Objects
+from streams.reference import ObjectReference
+
+SIZES = (0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES)
+
+
+def test_importing_it_imports_no_boto3() -> None:
+    code = "import sys, streams.objects as o; o.Objects; sys.exit('boto3' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_written_is_what_is_fetched(objects: Objects, bucket: str, size: int) -> None:
+    content = os.urandom(size)
+    with objects.upload(bucket, "k", content_type="text/plain") as upload:
+        for start in range(0, size, 3_000_000):
+            upload.write(content[start : start + 3_000_000])
+        reference = upload.finish()
+    assert reference == ObjectReference(
+        bucket, "k", size, objects.info(bucket, "k").etag, "text/plain"
+    )
+    assert b"".join(objects.fetch(reference)) == content
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_file_goes_there_and_back(
+    objects: Objects, bucket: str, size: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content := os.urandom(size))
+    sent: list[int] = []
+    reference = objects.upload_file(path, bucket, "k", on_bytes=sent.append)
+    came: list[int] = []
+    with tempfile.TemporaryFile() as file:
+        objects.fetch_into(reference, file, on_bytes=came.append)
+        assert file.read() == content
+    assert (sum(sent), sum(came)) == (size, size)
+    assert objects.info(bucket, "k").metadata["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_small_things_go_at_once(objects: Objects, bucket: str) -> None:
+    reference = objects.put(bucket, "a/b", b"hello", metadata={"made-by": "us"})
+    info = objects.info(bucket, "a/b")
+    assert (info.size, info.etag, info.metadata["made-by"]) == (5, reference.etag, "us")
+    assert objects.get(bucket, "a/b") == b"hello"
+
+
+def test_an_upload_that_is_left_leaves_nothing(objects: Objects, bucket: str) -> None:
+    def broken_off() -> None:
+        with objects.upload(bucket, "k") as upload:
+            upload.write(bytes(2 * PART_BYTES + 1))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
+    assert list(objects.list(bucket, "")) == []
+    assert unfinished(objects, bucket) == []
+
+
+def unfinished(objects: Objects, bucket: str) -> list[str]:
+    with objects._connection.calling(bucket) as client:
+        return [
+            item["Key"] for item in client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+        ]
+
+
+def test_another_object_of_that_name_is_no_object(objects: Objects, bucket: str) -> None:
+    first = objects.put(bucket, "k", b"first")
+    objects.put(bucket, "k", b"other")
+    with pytest.raises(ObjectDamagedError, match="was replaced"):
+        list(objects.fetch(first))
+    with pytest.raises(ObjectDamagedError, match="5 bytes, not the 4"):
+        list(objects.fetch(ObjectReference(bucket, "k", size=4)))
+
+
+def test_what_isnt_there_is_missing(objects: Objects, bucket: str) -> None:
+    for call in (
+        lambda: objects.info(bucket, "none"),
+        lambda: objects.get(bucket, "none"),
+        lambda: objects.get("no-such-bucket", "k"),
+        lambda: objects.put("no-such-bucket", "k", b""),
+        lambda: list(objects.list("no-such-bucket", "")),
+    ):
+        with pytest.raises(ObjectMissingError, match="doesn't exist in S3 at http://127"):
+            call()
+
+
+def test_what_s3_refuses_is_refused(objects: Objects, bucket: str) -> None:
+    with pytest.raises(ObjectRefusedError, match="Invalid bucket name"):
+        objects.put("Not A Bucket!", "k", b"")
+
+
+def test_without_a_login_nothing_is_asked(aws: S3Access, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(ObjectLoginError, match="set AWS_ACCESS_KEY_ID"):
+        Objects(S3Access(aws.endpoint_url)).get("bucket", "k")
+    with pytest.raises(ObjectLoginError, match="must look like http://host:port"):
+        Objects(S3Access("rubbish", None, "key", "secret")).get("bucket", "k")
+
+
+def test_where_nobody_listens_it_is_unreachable() -> None:
+    with pytest.raises(ObjectsUnreachableError, match="is it up"):
+        Objects(S3Access("http://127.0.0.1:1", None, "key", "secret")).get("bucket", "k")
+
+
+def test_keys_are_listed_in_their_order(objects: Objects, bucket: str) -> None:
+    keys = sorted(["o/a", "o/a/b", "o/a-b", "o/a0", "o/a/c/d", "o/a-b/x", "o/b/x", "o/ü", "p"])
+    for key in keys:
+        objects.put(bucket, key, b"x")
+    assert [item.key for item in objects.list(bucket, "")] == keys
+    for after in keys:
+        assert [item.key for item in objects.list(bucket, "o/", after=after)] == [
+            key for key in keys if key.startswith("o/") and key > after
+        ]
+    objects.delete(bucket, [*keys[1:], "never there"])
+    assert [item.key for item in objects.list(bucket, "")] == keys[:1]
+
+
+def test_a_bucket_is_made_once(objects: Objects) -> None:
+    assert objects.ensure_bucket("made-once")
+    assert not objects.ensure_bucket("made-once")
+
+
+def test_lifetimes_keep_the_rules_of_others(objects: Objects, bucket: str) -> None:
+    assert objects.expire(bucket, "theirs/", 7)
+    assert objects.expire(bucket, "outputs/", 7)
+    assert objects.expire(bucket, "outputs/", 3)
+    with objects._connection.calling(bucket) as client:
+        rules = client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    assert [(rule["Filter"]["Prefix"], rule["Expiration"]["Days"]) for rule in rules] == [
+        ("theirs/", 7),
+        ("outputs/", 3),
+    ]
