@@ -93,6 +93,19 @@ class Settings:
         host = urlsplit(self.need_amqp()[0]).hostname or "127.0.0.1"
         return f"http://{host}:15672"
 
+    def need_bucket(self) -> str:
+        """Return the bucket of archives.
+
+        Raises:
+            SettingsError: none is set; says how to get one.
+        """
+        if not self.bucket:
+            raise SettingsError(
+                "STREAMBOSS_BUCKET is not set: run 'streamboss up', or set it to the bucket of your"
+                " archives, and AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"
+            )
+        return self.bucket
+
     def need_manager(self) -> str:
         """Return the manager's address.
 

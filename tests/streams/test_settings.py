@@ -89,3 +89,9 @@ def test_the_vhost_is_the_path(url: str, vhost: str) -> None:
 
 def test_logins_are_unquoted() -> None:
     assert login_of("amqp://u%40x:p%2F@h/") == ("u@x", "p/")
+
+
+def test_a_missing_bucket_is_said_with_its_cure() -> None:
+    with pytest.raises(SettingsError, match="STREAMBOSS_BUCKET is not set: run 'streamboss up'"):
+        Settings().need_bucket()
+    assert Settings(bucket="archives").need_bucket() == "archives"
