@@ -56,7 +56,7 @@ class Runtime:
     """Threads for the broker and for reconciling; every method may be called from any thread."""
 
     def __init__(self, settings: Settings, store: RuntimeStore) -> None:
-        self._store = store
+        self._store, self._objects = store, settings.objects
         self._lease = Lease(store)
         self._fleet = Fleet()
         self.broker = ManagerBroker(settings, self._hear)
@@ -205,6 +205,7 @@ class Runtime:
                 for o in operations
             },
             memory=self._memory,
+            objects=self._objects,
         )
 
     def _refresh_s(self) -> float:

@@ -1,9 +1,18 @@
 """How S3 is reached, and where outputs go that became objects. Data; talking is `objects`' part."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 #: Larger outputs become objects, where a bucket for them is set.
 THRESHOLD_BYTES = 1024 * 1024
+#: boto3's own variables; the service's endpoint comes before the general one.
+_VARIABLES = {
+    "endpoint_url": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+    "region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+    "access_key_id": ("AWS_ACCESS_KEY_ID",),
+    "secret_access_key": ("AWS_SECRET_ACCESS_KEY",),
+    "session_token": ("AWS_SESSION_TOKEN",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +24,21 @@ class S3Access:
     access_key_id: str | None = field(default=None, repr=False)
     secret_access_key: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, env: Mapping[str, str]) -> "S3Access":
+        """Return what boto3's own variables say."""
+        return cls(
+            **{
+                part: next((env[name] for name in names if env.get(name)), None)
+                for part, names in _VARIABLES.items()
+            }
+        )
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that say this."""
+        values = {names[0]: getattr(self, part) for part, names in _VARIABLES.items()}
+        return {name: value for name, value in values.items() if value}
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ class Settings:
         Raises:
             SettingsError: a file or value that can't be understood; names every problem.
         """
-        values = {**_nearest_env_file(folder), **env}
+        written = _nearest_env_file(folder)
+        values = {**written, **env}
         urls = tuple(
             u.strip() for u in values.get("STREAMBOSS_AMQP_URL", "").split(",") if u.strip()
         )
@@ -62,7 +63,7 @@ class Settings:
             user=values.get("STREAMBOSS_USER") or None,
             password=values.get("STREAMBOSS_PASSWORD") or None,
             database_url=values.get("STREAMBOSS_DATABASE_URL") or None,
-            s3=_s3_access(values),
+            s3=_s3_access(written, env),
             bucket=values.get("STREAMBOSS_BUCKET") or None,
             object_bucket=values.get("STREAMBOSS_OBJECT_BUCKET") or None,
             object_threshold_bytes=THRESHOLD_BYTES if threshold is None else threshold,
@@ -145,16 +146,16 @@ def login_of(amqp_url: str) -> tuple[str, str]:
     return unquote(parts.username or "guest"), unquote(parts.password or "guest")
 
 
-def _s3_access(values: Mapping[str, str]) -> S3Access:
-    """Return what boto3's own variables say, the service's endpoint before the general one."""
-    names = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-    return S3Access(
-        endpoint_url=next((values[name] for name in names if values.get(name)), None),
-        region=values.get("AWS_REGION") or values.get("AWS_DEFAULT_REGION") or None,
-        access_key_id=values.get("AWS_ACCESS_KEY_ID") or None,
-        secret_access_key=values.get("AWS_SECRET_ACCESS_KEY") or None,
-        session_token=values.get("AWS_SESSION_TOKEN") or None,
-    )
+def _s3_access(written: Mapping[str, str], env: Mapping[str, str]) -> S3Access:
+    """Return how S3 is reached.
+
+    A login belongs to its server: keys in the environment, meant for some cloud, aren't shown to
+    the server of `.streamboss/env`, which names its own.
+    """
+    ours = S3Access.of(written)
+    if ours.endpoint_url and ours.access_key_id and not S3Access.of(env).endpoint_url:
+        return ours
+    return S3Access.of({**written, **env})
 
 
 def _number(values: Mapping[str, str], name: str, problems: list[str]) -> int | None:

@@ -153,6 +153,7 @@ def kill_stack(folder: Path) -> None:
     if state and (supervisor := state.supervisor):
         supervisor.kill()
         eventually(lambda: not processes_of(folder), what="every process of the stack is gone")
+        state.storage.node(folder).forget_sockets()
 
 
 def processes_of(folder: Path) -> list[str]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import boto3
-import httpx
 from botocore.config import Config
 from types_boto3_s3 import S3Client
 
@@ -62,16 +61,10 @@ class S3Server:
     def wait_ready(self) -> None:
         """Wait until the server serves; raise with the end of its log if it doesn't."""
         deadline = time.monotonic() + READY_S
-        while not self._serves():
+        while not self.node.serves():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the S3 server did not start:\n{self.log()[-3000:]}")
             time.sleep(0.1)
-
-    def _serves(self) -> bool:
-        try:
-            return httpx.get(self.node.health_url, trust_env=False).is_success
-        except httpx.HTTPError:
-            return False
 
     @contextmanager
     def bucket(self) -> Iterator[str]:

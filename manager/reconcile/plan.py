@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from manager.demand import BrokerView, wanted_operations
 from manager.dispatcher import NodeView, Placement, place
 from manager.model import DemandMode, NodeState, Operation, OperationState
+from streams.access import ObjectStore
 from streams.control import Assigned, OperatorReport, OperatorState
 
 _ALIVE = frozenset({NodeState.READY, NodeState.LATE, NodeState.DRAINING, NodeState.BOOTING})
@@ -39,7 +40,7 @@ class Observed:
 
     `settled`: each known node was heard or given up, so that what looks unassigned is.
     `demand_known`: all demand was seen, so that what looks unwanted is. `instances` holds the
-    number wanted of an operation where it isn't its minimum.
+    number wanted of an operation where it isn't its minimum. `objects` goes to every operator.
     """
 
     now: float
@@ -50,6 +51,7 @@ class Observed:
     demand_known: bool = True
     instances: Mapping[str, int] = field(default_factory=dict)
     memory: Mapping[str, Memory] = field(default_factory=dict)
+    objects: ObjectStore = field(default_factory=ObjectStore)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,16 +228,17 @@ def _assignments(seen: Observed, memory: Mapping[str, Memory]) -> dict[str, tupl
         mine = memory[operation.name]
         for name, instances in mine.nodes.items():
             if name in by_node:
-                by_node[name].append(_assigned(operation, instances))
+                by_node[name].append(_assigned(operation, instances, seen.objects))
         for name in mine.draining:
             if name in by_node:
-                by_node[name].append(_assigned(operation, 1).model_copy(update={"draining": True}))
+                last = _assigned(operation, 1, seen.objects)
+                by_node[name].append(last.model_copy(update={"draining": True}))
     return {
         name: tuple(sorted(wanted, key=lambda a: a.operation)) for name, wanted in by_node.items()
     }
 
 
-def _assigned(operation: Operation, instances: int) -> Assigned:
+def _assigned(operation: Operation, instances: int, objects: ObjectStore) -> Assigned:
     return Assigned(
         operation=operation.name,
         revision=operation.revision,
@@ -244,6 +247,7 @@ def _assigned(operation: Operation, instances: int) -> Assigned:
         output_stream=operation.output_stream,
         instances=instances,
         drain_s=operation.drain_s,
+        objects=objects,
     )
 
 

@@ -14,6 +14,7 @@ from manager.model import DemandMode, Operation, OperationState, Role
 from manager.runtime import Runtime
 from manager.store import Store
 from streams import control, names
+from streams.access import ObjectStore, S3Access
 from streams.broker import BrokerThread, Channel, Session
 from streams.control import Assignment, Heartbeat, OperatorReport, OperatorState
 from streams.definition import ProcessDefinition
@@ -268,6 +269,35 @@ def test_a_new_manager_changes_nothing_that_runs(
     eventually(lambda: world.state("up") is OperationState.RUNNING)
     assert agent.running == {"up"}
     assert world.is_bound("up", "a")
+
+
+def test_new_keys_of_s3_reach_the_agents_and_nothing_is_restarted(
+    world: World, session: Session, capfd: pytest.CaptureFixture[str]
+) -> None:
+    queue = str(session.channel.queue_declare("", exclusive=True).method.queue)
+    session.channel.queue_bind(queue, "streams.streamboss.events")
+    agent = world.agent("n1")
+    world.operation("up", "a", "b", demand=DemandMode.ALWAYS)
+    eventually(lambda: agent.running == {"up"})
+    assert agent.assignment
+    before = agent.assignment.operations[0]
+    assert before.objects == ObjectStore()
+
+    keys = S3Access("http://127.0.0.1:9", "r", "an id", "geheim")
+    settings = replace(world.settings, s3=keys, object_bucket="outputs", object_threshold_bytes=7)
+    world.runtime.stop()
+    world.runtime = Runtime(settings, world.store)
+    world.start()
+    expected = before.model_copy(update={"objects": ObjectStore(keys, "outputs", 7)})
+    eventually(lambda: agent.assignment and agent.assignment.operations == (expected,))
+
+    eventually(lambda: world.state("up") is OperationState.RUNNING)
+    events = []
+    while (event := session.channel.basic_get(queue, auto_ack=True)[2]) is not None:
+        events.append(event)
+    assert events
+    shown = [repr(events), repr(agent.assignment), repr(settings), *capfd.readouterr()]
+    assert not [text for text in shown if "geheim" in text]
 
 
 @pytest.mark.timeout(60)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.access import S3Access
 from streams.errors import SettingsError
 from streams.settings import Settings, login_of, vhost_of, without_password
 
@@ -21,6 +22,23 @@ def test_the_file_is_found_upwards_and_the_environment_wins(tmp_path: Path) -> N
     assert settings.password == "a b"
     assert settings.need_amqp() == ("amqp://u:p@127.0.0.1:1/", "amqp://u:p@127.0.0.2:1/")
     assert settings.need_broker_api() == "http://127.0.0.1:15672"
+
+
+def test_keys_of_some_cloud_are_not_shown_to_the_server_of_the_stack(tmp_path: Path) -> None:
+    file = tmp_path / ".streamboss" / "env"
+    file.parent.mkdir()
+    file.write_text(
+        "AWS_ENDPOINT_URL_S3=http://127.0.0.1:9\nAWS_ACCESS_KEY_ID=ours\n"
+        "AWS_SECRET_ACCESS_KEY=secret\n"
+    )
+    cloud = {"AWS_ACCESS_KEY_ID": "theirs", "AWS_SECRET_ACCESS_KEY": "other", "AWS_REGION": "eu"}
+    assert Settings.load(cloud, tmp_path).s3 == S3Access(
+        "http://127.0.0.1:9", None, "ours", "secret"
+    )
+    elsewhere = cloud | {"AWS_ENDPOINT_URL_S3": "https://s3.example"}
+    assert Settings.load(elsewhere, tmp_path).s3 == S3Access(
+        "https://s3.example", "eu", "theirs", "other"
+    )
 
 
 def test_s3_is_reached_by_boto3s_own_variables(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.access import S3Access
 from streams.settings import Settings, login_of
 from tests.embedded import (
     ROOT,
@@ -21,10 +22,11 @@ from tests.embedded import (
     stack_folder_of_a_test,
 )
 from tests.eventually import eventually
-from tools.stack import StackError, StackStatus, down, status, up
+from tests.s3 import client_of
+from tools.stack import StackError, StackStatus, describe, down, status, up
 from tools.stack.state import State
 
-PARTS = ("epmd", "broker", "manager", "agent")
+PARTS = ("epmd", "broker", "s3", "manager", "agent")
 
 
 @pytest.fixture(scope="module")
@@ -88,16 +90,41 @@ def test_status_shows_the_stack_and_what_runs_in_it(person: Person) -> None:
 def test_what_holds_a_password_is_readable_by_its_owner_alone(person: Person) -> None:
     place = person.folder / ".streamboss"
     assert place.stat().st_mode & 0o777 == 0o700
-    for name in ("env", "state.json", "agent.json", "supervisord.conf", "broker/rabbitmq.conf"):
+    private = ("env", "state.json", "agent.json", "supervisord.conf", "broker/rabbitmq.conf")
+    for name in (*private, "s3/s3.json"):
         assert (place / name).stat().st_mode & 0o077 == 0, name
 
 
 def test_no_password_is_on_a_command_line_or_in_a_log(person: Person) -> None:
-    secrets = [person.settings.password or "", login_of(person.settings.need_amqp()[0])[1]]
+    settings = person.settings
+    login, keys = login_of(settings.need_amqp()[0]), settings.s3
+    secrets = [settings.password or "", login[1], keys.secret_access_key or ""]
+    assert all(secrets)
     lines = "\n".join(processes_of(person.folder))
     logs = (person.folder / ".streamboss" / "logs").glob("*.log")
     shown = lines + "".join(log.read_text(errors="replace") for log in logs)
     assert not [secret for secret in secrets if secret in shown]
+
+
+def test_no_key_of_s3_is_in_an_answer_of_the_manager(person: Person) -> None:
+    number = person.register(name="Cat", application="cat", exec="cat")
+    ends = {"input_stream": "c", "output_stream": "d", "process_definition_id": number}
+    person.http("POST", "operations/", {"name": "keys", "demand": "always", **ends})
+    person.until("keys", "running")
+    paths = (
+        "operations/keys/",
+        "operations/keys/logs/",
+        "nodes/local/",
+        "streams/",
+        "openapi.json",
+    )
+    keys = person.settings.s3
+    assert keys.secret_access_key
+    for path in paths:
+        answer = str(person.http("GET", path))
+        assert keys.secret_access_key not in answer, path
+        assert str(keys.access_key_id) not in answer, path
+    person.http("DELETE", "operations/keys/")
 
 
 def test_everything_listens_on_this_machine_alone(person: Person) -> None:
@@ -108,7 +135,7 @@ def test_everything_listens_on_this_machine_alone(person: Person) -> None:
         for line in shown.splitlines()
         if ours & {int(pid) for pid in re.findall(r"pid=(\d+)", line)}
     ]
-    assert len(listening) >= 5
+    assert len(listening) >= 13
     assert all(address.startswith(("127.0.0.1:", "[::1]:")) for address in listening)
 
 
@@ -139,40 +166,54 @@ def test_a_stack_survives_a_crash_with_data_and_passwords_and_avoids_taken_ports
         up(folder, env={})
         person = Person(folder)
         person.http("POST", "streams/", {"name": "kept"})
+        client_of(person.settings.s3).create_bucket(Bucket="kept")
         before = State.need(folder / ".streamboss")
         kill_stack(folder)
         assert not processes_of(folder)
         with (
             socket.create_server(("127.0.0.1", before.manager_port)),
+            socket.create_server(("127.0.0.1", before.storage.ports.s3)),
             socket.create_server(("127.0.0.1", before.broker_ports.amqp)),
         ):
             up(folder, env={})
         after = State.need(folder / ".streamboss")
         assert after.manager_port != before.manager_port
+        assert after.storage.ports.s3 != before.storage.ports.s3
+        assert after.storage.ports.filer == before.storage.ports.filer
         assert after.broker_ports.amqp != before.broker_ports.amqp
         assert after.broker_ports.management == before.broker_ports.management
         assert after.password == before.password
         again = Person(folder)
         assert again.http("GET", "streams/kept/")["name"] == "kept"
         assert again.http("GET", "nodes/local/")["state"] == "ready"
+        names = [b["Name"] for b in client_of(again.settings.s3).list_buckets()["Buckets"]]
+        assert "kept" in names
 
+        ports = after.storage.ports
+        assert list(Path("/tmp").glob(f"seaweedfs-*-{ports.s3_grpc}.sock"))
         assert down(folder) is True
+        assert not list(Path("/tmp").glob(f"seaweedfs-*-{ports.s3_grpc}.sock"))
         assert not processes_of(folder)
         assert not status(folder).running
         assert down(folder) is False
 
 
-def test_the_broker_of_the_environment_is_used_and_none_is_started(settings: Settings) -> None:
+def test_the_servers_of_the_environment_are_used_and_none_is_started(
+    settings: Settings, s3_access: S3Access
+) -> None:
     env = {
         "STREAMBOSS_AMQP_URL": settings.need_amqp()[0],
         "STREAMBOSS_BROKER_API_URL": settings.need_broker_api(),
+        **s3_access.environment(),
     }
     with stack_folder_of_a_test() as folder:
         shown = up(folder, env=env)
         assert [part.name for part in shown.parts] == ["manager", "agent"]
         assert Settings.load({}, folder).amqp_urls == settings.amqp_urls
+        assert Settings.load({}, folder).s3 == s3_access
+        assert f"yours     {s3_access.endpoint_url}" in describe(shown)
         assert Person(folder).http("GET", "nodes/local/")["state"] == "ready"
-        assert not [line for line in processes_of(folder) if "beam" in line]
+        assert not [line for line in processes_of(folder) if "beam" in line or "weed" in line]
 
 
 def test_where_rabbitmq_is_missing_one_line_says_what_to_install(
@@ -182,5 +223,14 @@ def test_where_rabbitmq_is_missing_one_line_says_what_to_install(
     with pytest.raises(
         StackError, match=r"not installed: .*rabbitmq-server: 'make setup'"
     ) as caught:
+        up(tmp_path, env={})
+    assert "\n" not in str(caught.value)
+
+
+def test_where_the_s3_server_is_missing_one_line_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.stack.seaweedfs.SERVER", tmp_path / "weed")
+    with pytest.raises(StackError, match=r"not installed: .*/weed: 'make setup'") as caught:
         up(tmp_path, env={})
     assert "\n" not in str(caught.value)

@@ -1,3 +1,4 @@
+import json
 import os
 import shlex
 import socket
@@ -17,6 +18,13 @@ from tools.stack.processes import Identity
 from tools.stack.state import State, stack_folder, write_private
 from tools.stack.supervisor import forget_socket, socket_path
 
+FAR_S3 = {
+    "AWS_ENDPOINT_URL_S3": "https://s3.example",
+    "AWS_ACCESS_KEY_ID": "far",
+    "AWS_SECRET_ACCESS_KEY": "far-away",
+    "AWS_REGION": "eu-1",
+}
+
 
 def test_a_stack_is_found_from_any_folder_below_it(tmp_path: Path) -> None:
     (tmp_path / ".streamboss").mkdir()
@@ -31,7 +39,8 @@ def test_without_a_stack_above_one_is_made_here(tmp_path: Path) -> None:
 
 def test_a_state_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     state = replace(State.new(), supervisor=Identity.of(os.getpid()), socket="/tmp/s")
-    state = state.with_servers_of({"STREAMBOSS_AMQP_URL": "amqp://a:b@broker.example/"}, tmp_path)
+    env = {"STREAMBOSS_AMQP_URL": "amqp://a:b@broker.example/", **FAR_S3}
+    state = state.with_servers_of(env, tmp_path)
     state.save(tmp_path)
     assert State.load(tmp_path) == state
     assert (tmp_path / "state.json").stat().st_mode & 0o777 == 0o600
@@ -48,7 +57,10 @@ def test_a_state_that_cannot_be_read_is_an_error_that_says_what_to_do(
 
 def test_no_password_shows_in_a_repr() -> None:
     state = State.new()
+    state = state.with_servers_of(FAR_S3, Path("/"))
     shown = repr(replace(state, database_url="postgresql://u:geheim@h/db"))
+    assert state.storage.secret_access_key not in shown
+    assert FAR_S3["AWS_SECRET_ACCESS_KEY"] not in shown
     assert state.password not in shown
     assert state.broker_password not in shown
     assert "geheim" not in shown
@@ -73,12 +85,52 @@ def test_no_port_is_one_that_an_outgoing_connection_could_take_meanwhile() -> No
 def test_the_broker_of_the_environment_is_used_and_none_started(tmp_path: Path) -> None:
     far = "amqp://a:b@far.example/v"
     state = State.new().with_servers_of({"STREAMBOSS_AMQP_URL": far}, tmp_path)
-    assert [part.name for part in parts_of(state, tmp_path)] == ["manager", "agent"]
+    assert [part.name for part in parts_of(state, tmp_path)] == ["s3", "manager", "agent"]
     assert state.environment(tmp_path)["STREAMBOSS_AMQP_URL"] == far
     again = state.with_servers_of({}, tmp_path)
     assert again.borrowed == state.borrowed
     own = again.with_servers_of({"STREAMBOSS_AMQP_URL": ""}, tmp_path)
     assert own.borrowed is None
+
+
+def test_the_s3_server_of_the_environment_is_used_and_none_started(tmp_path: Path) -> None:
+    state = State.new().with_servers_of(FAR_S3 | {"STREAMBOSS_BUCKET": "mine"}, tmp_path)
+    assert "s3" not in [part.name for part in parts_of(state, tmp_path)]
+    shown = state.environment(tmp_path)
+    assert {name: shown[name] for name in FAR_S3} == FAR_S3
+    assert (shown["STREAMBOSS_BUCKET"], shown["STREAMBOSS_OBJECT_BUCKET"]) == ("mine", "outputs")
+    assert state.with_servers_of({}, tmp_path) == state
+    own = state.with_servers_of({"AWS_ENDPOINT_URL_S3": "", "STREAMBOSS_BUCKET": ""}, tmp_path)
+    assert own.storage.borrowed is None
+    assert own.environment(tmp_path)["STREAMBOSS_BUCKET"] == "archives"
+
+
+def test_keys_for_some_cloud_do_not_lend_the_stack_an_s3_server(tmp_path: Path) -> None:
+    keys = {name: value for name, value in FAR_S3.items() if "KEY" in name}
+    state = State.new()
+    assert state.with_servers_of(keys, tmp_path) == state
+
+
+def test_a_stack_of_an_earlier_version_gets_its_s3_server(tmp_path: Path) -> None:
+    state = State.new()
+    state.save(tmp_path)
+    file = tmp_path / "state.json"
+    written = json.loads(file.read_text())
+    del written["storage"]
+    file.write_text(json.dumps(written))
+    found = State.load(tmp_path)
+    assert found
+    assert replace(found, storage=state.storage) == state
+    assert "s3" in [part.name for part in parts_of(found, tmp_path)]
+
+
+@pytest.mark.parametrize("days", ["-1", "a week"])
+def test_a_setting_that_cannot_be_one_is_refused_before_anything_starts(
+    tmp_path: Path, days: str
+) -> None:
+    with pytest.raises(SettingsError, match="STREAMBOSS_OBJECT_DAYS: must be a whole number"):
+        up(tmp_path, env={"STREAMBOSS_OBJECT_DAYS": days})
+    assert not (tmp_path / ".streamboss" / "state.json").exists()
 
 
 def test_a_sourced_env_file_does_not_make_our_own_broker_a_foreign_one(tmp_path: Path) -> None:
@@ -102,6 +154,7 @@ def test_the_env_file_reads_the_same_for_a_shell_and_for_settings(tmp_path: Path
     assert settings.database_url == shown == f"sqlite:///{place}/manager.db"
     assert settings.amqp_urls == (state.broker(place).amqp_url,)
     assert settings.password == state.password
+    assert settings.s3.secret_access_key == state.storage.secret_access_key
 
 
 def test_no_secret_is_in_a_script_or_the_supervisor_configuration(tmp_path: Path) -> None:
@@ -112,6 +165,7 @@ def test_no_secret_is_in_a_script_or_the_supervisor_configuration(tmp_path: Path
         if path.name != "env":
             assert state.password not in text
             assert state.broker_password not in text
+            assert state.storage.secret_access_key not in text
 
 
 def test_every_part_dies_with_its_supervisor_and_runs_our_own_python(tmp_path: Path) -> None:
@@ -119,7 +173,7 @@ def test_every_part_dies_with_its_supervisor_and_runs_our_own_python(tmp_path: P
     files = files_of(state, tmp_path, "me")
     configuration = files[tmp_path / "supervisord.conf"][0]
     commands = [line for line in configuration.splitlines() if line.startswith("command")]
-    assert len(commands) == 4
+    assert len(commands) == 5
     assert all("setpriv --pdeathsig KILL run/" in line for line in commands)
     manager = shlex.split(files[tmp_path / "run" / "manager"][0].splitlines()[1])
     assert manager[1:5] == [f"{sys.prefix}/bin/python", "-P", "-m", "tools.main"]

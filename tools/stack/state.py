@@ -3,7 +3,7 @@
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 from streams.settings import STACK_FOLDER, Settings, login_of, without_password
 from tools.stack import rabbitmq
 from tools.stack.errors import StackError
-from tools.stack.ports import LOOPBACK, free_ports, is_free
+from tools.stack.ports import LOOPBACK, free_ports, is_free, kept
 from tools.stack.processes import Identity
+from tools.stack.storage import Storage
 
 STATE_FILE = "state.json"
 MANAGER_PORT = 8081
@@ -44,6 +45,7 @@ class State:
     manager_port: int
     broker_password: str = field(repr=False)
     password: str = field(repr=False)
+    storage: Storage
     borrowed: Borrowed | None = None
     database_url: str | None = field(default=None, repr=False)
     supervisor: Identity | None = None
@@ -59,6 +61,7 @@ class State:
             manager_port=MANAGER_PORT if is_free(MANAGER_PORT) else other,
             broker_password=secrets.token_hex(16),
             password=secrets.token_hex(12),
+            storage=Storage.new(),
         )
 
     @classmethod
@@ -92,6 +95,8 @@ class State:
         if data.pop("v") != _VERSION:
             raise ValueError("written by another version of Streamboss")
         data["broker_ports"] = rabbitmq.Ports(**data["broker_ports"])
+        # stacks of earlier versions have none
+        data["storage"] = Storage.parse(data["storage"]) if "storage" in data else Storage.new()
         if data["borrowed"]:
             data["borrowed"] = Borrowed(**data["borrowed"])
         if data["supervisor"]:
@@ -126,11 +131,12 @@ class State:
             "STREAMBOSS_USER": USER,
             "STREAMBOSS_PASSWORD": self.password,
             "STREAMBOSS_DATABASE_URL": self.database_url or _own_database(folder),
+            **self.storage.environment(),
         }
         return {name: value for name, value in values.items() if value}
 
     def with_servers_of(self, env: Mapping[str, str], folder: Path) -> "State":
-        """Use the broker and the database that the environment names, if it names any.
+        """Use the broker, the S3 server and the database that the environment names, if any.
 
         Our own addresses, from a sourced `.streamboss/env`, aren't somebody else's; an empty
         value goes back to our own.
@@ -138,7 +144,7 @@ class State:
         Raises:
             SettingsError: an address that can't be one.
         """
-        state = self
+        state = replace(self, storage=self.storage.with_environment(env))
         named = {name: env[name] for name in _BROKER_SETTINGS if name in env}
         if "STREAMBOSS_AMQP_URL" in named:
             settings = Settings.load(dict.fromkeys(_BROKER_SETTINGS, "") | named, folder)
@@ -155,12 +161,13 @@ class State:
 
     def with_free_ports(self) -> "State":
         """Keep the ports, but for those that somebody else has taken."""
-        fresh = iter(free_ports(6))
-        ports = asdict(self.broker_ports)
+        fresh = iter(free_ports(14))
+        ports = {name: kept(port, fresh) for name, port in asdict(self.broker_ports).items()}
         return replace(
             self,
-            broker_ports=rabbitmq.Ports(**{name: _kept(ports[name], fresh) for name in ports}),
-            manager_port=_kept(self.manager_port, fresh),
+            broker_ports=rabbitmq.Ports(**ports),
+            manager_port=kept(self.manager_port, fresh),
+            storage=self.storage.with_free_ports(fresh),
         )
 
 
@@ -172,10 +179,6 @@ def _borrowed(settings: Settings) -> Borrowed | None:
 
 def _own_database(folder: Path) -> str:
     return f"sqlite:///{folder / 'manager.db'}"
-
-
-def _kept(port: int, fresh: Iterator[int]) -> int:
-    return port if is_free(port) else next(fresh)
 
 
 def stack_folder(start: Path) -> Path:

@@ -39,6 +39,8 @@ class StackStatus:
     manager_url: str = ""
     #: the broker that somebody else runs, if the stack uses one; without passwords
     borrowed_broker: str = ""
+    #: likewise the S3 server
+    borrowed_s3: str = ""
 
     @property
     def problems(self) -> list[str]:
@@ -67,6 +69,7 @@ def status(folder: Path) -> StackStatus:
         ),
         manager_url=state.manager_url,
         borrowed_broker=state.borrowed.shown() if state.borrowed else "",
+        borrowed_s3=state.storage.endpoint_url if state.storage.borrowed else "",
     )
 
 
@@ -75,8 +78,9 @@ def describe(status: StackStatus) -> str:
     if not status.running:
         return f"nothing runs in {status.folder}: 'streamboss up' starts it"
     lines = [f"Streamboss runs in {status.folder}"]
-    if status.borrowed_broker:
-        lines.append(f"  {'broker':8} {'yours':9} {status.borrowed_broker}")
+    for name, address in (("broker", status.borrowed_broker), ("s3", status.borrowed_s3)):
+        if address:
+            lines.append(f"  {name:8} {'yours':9} {address}")
     for part in status.parts:
         trouble = f" ({part.problem})" if part.problem else ""
         lines.append(f"  {part.name:8} {part.state:9} {part.address}{trouble}".rstrip())
@@ -112,6 +116,8 @@ def _part(part: Part, process: PartProcess | None, state: State, place: Path) ->
 def _address(part: Part, state: State) -> str:
     if part.name == "broker":
         return f"amqp://127.0.0.1:{state.broker_ports.amqp}"
+    if part.name == "s3":
+        return state.storage.endpoint_url
     if part.name == "manager":
         return state.manager_url
     return f"127.0.0.1:{part.ports[0]}" if part.ports else ""
