@@ -1,0 +1,142 @@
+"""One replay at work: entries at their pace, each published until it is confirmed."""
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+from manager.replays.playback import Entry, Playback
+from manager.replays.request import Position, ReplayRequest
+from manager.replays.speed import Pace
+from streams.broker import EventLoop, Outflow
+from streams.broker.properties import outgoing
+from streams.errors import StreamsError
+from streams.message import REPLAY, REPLAY_OF, MessageIds
+
+#: How soon to ask again for a segment that isn't there yet.
+_ASK_S = 0.02
+
+
+class Player:
+    """Plays a request; calls `on_done` when everything sent is confirmed, with what ended it.
+
+    After `stop`, and after an error, `position` says where to go on: everything before it arrived.
+    """
+
+    def __init__(
+        self,
+        loop: EventLoop,
+        urls: Sequence[str],
+        request: ReplayRequest,
+        playback: Playback,
+        *,
+        on_done: Callable[[StreamsError | None], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._loop, self._request, self._playback = loop, request, playback
+        self._pace = Pace(request.speed)
+        self._marks = {REPLAY: request.id, REPLAY_OF: request.stream}
+        self._ids = MessageIds() if request.fresh_ids else None
+        self._on_done = on_done
+        self._held: tuple[Entry, float] | None = None
+        self._timer: object = None
+        self._error: StreamsError | None = None
+        self._stopping = False
+        #: how many messages were published, confirmed or not yet
+        self.sent = 0
+        #: whether everything wanted was published
+        self.complete = False
+        self._outflow = Outflow(
+            loop,
+            urls,
+            request.onto,
+            name=f"replay {request.stream}",
+            on_room=self._play_on,
+            on_done=self._done,
+            say=say,
+        )
+
+    @property
+    def confirmed(self) -> int:
+        """How many messages the broker has."""
+        return self._outflow.confirmed
+
+    @property
+    def uncollected(self) -> int:
+        """How many of them nobody collected."""
+        return self._outflow.uncollected
+
+    @property
+    def position(self) -> Position | None:
+        """Where to go on if this ended now: everything before it is confirmed, or not wanted."""
+        oldest = self._outflow.oldest
+        entry = oldest if isinstance(oldest, Entry) else self._held[0] if self._held else None
+        return entry.place.at(entry.number) if entry else self._playback.position
+
+    def open(self) -> None:
+        """Connect and play."""
+        self._outflow.open()
+
+    def stop(self) -> None:
+        """Send nothing more; it is done when what was sent is confirmed."""
+        self._stopping = True
+        self._loop.cancel(self._timer)
+        self._outflow.finish()
+
+    def _play_on(self) -> None:
+        """Send what is there, is due and has room."""
+        try:
+            while self._outflow.has_room and not self._stopping:
+                if (wait_s := self._play_next()) > 0:
+                    self._ask_again(wait_s)
+                    break
+        except StreamsError as error:
+            self._error = error
+            self.stop()
+
+    def _play_next(self) -> float:
+        """Send the next message, or return in how many seconds to ask again."""
+        entry, due_s = self._held or self._next()
+        if entry is None:
+            return 0.0 if self._stopping else _ASK_S
+        wait_s = due_s - monotonic()
+        if wait_s > 0:
+            self._held = entry, due_s
+            return wait_s
+        self._held = None
+        self._send(entry)
+        if self.sent == self._request.limit:
+            self._complete()
+        return 0.0
+
+    def _next(self) -> tuple[Entry | None, float]:
+        try:
+            entry = next(self._playback.entries)
+        except StopIteration:
+            self._complete()
+            return None, 0.0
+        if entry is None or self._pace.unbound:
+            return entry, 0.0
+        return entry, self._pace.due_s(entry.time_us, monotonic())
+
+    def _send(self, entry: Entry) -> None:
+        message = entry.message
+        properties = outgoing(
+            message.content_type,
+            {**message.headers, **self._marks},
+            self._ids.next() if self._ids else message.message_id,
+            message.correlation_id,
+            message.timestamp,
+        )
+        self.sent += 1
+        self._outflow.send(properties, message.body, entry)
+
+    def _complete(self) -> None:
+        self.complete = True
+        self.stop()
+
+    def _ask_again(self, wait_s: float) -> None:
+        self._loop.cancel(self._timer)
+        self._timer = self._loop.call_later(wait_s, self._play_on)
+
+    def _done(self, error: StreamsError | None) -> None:
+        self._loop.cancel(self._timer)
+        self._on_done(error or self._error)
