@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -37,6 +38,8 @@ LOOK_S = 2.0
 REFRESH_S = 30.0
 #: How often the depths of queues are read while something is wanted.
 DEPTHS_S = 5.0
+#: Events that wait for the broker; older ones are dropped.
+_MOST_UNSAID = 10_000
 
 
 class RuntimeStore(LeaseStore, Protocol):
@@ -67,6 +70,7 @@ class Runtime:
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
         self._started_s = time.monotonic()
         self._memory: Mapping[str, Memory] = {}
+        self._unsaid: deque[bytes] = deque(maxlen=_MOST_UNSAID)
         self._depths: Depths = {}
         self._depths_clock, self._refresh_clock = Clock(), Clock()
         self._ensured = self._is_settled = False
@@ -243,6 +247,9 @@ class Runtime:
             return
         happened = self._board.judge(made.verdicts, load)
         happened += self._board.see_nodes({node.name: node.state for node in nodes})
-        if self._term is not None:
-            for event in happened:
-                self.broker.publish_event(event)
+        if self._term is None:
+            return
+        self._unsaid.extend(happened)
+        while self._unsaid:
+            self.broker.publish_event(self._unsaid[0])  # raises: said at the next look
+            self._unsaid.popleft()

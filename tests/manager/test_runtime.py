@@ -312,17 +312,40 @@ def test_what_a_lost_node_ran_goes_elsewhere(world: World, consume: Consume) -> 
 
 
 def test_changes_of_state_are_published_as_events(world: World, session: Session) -> None:
-    queue = str(session.channel.queue_declare("", exclusive=True).method.queue)
-    session.channel.queue_bind(queue, "streams.streamboss.events")
+    _bind_events(session)
     world.agent("n1")
     world.operation("up", "a", "b", demand=DemandMode.ALWAYS)
-    said = b""
-    for method, _properties, body in session.channel.consume(queue, inactivity_timeout=10):
-        assert method is not None, "no event said that it runs"
-        said = body or b""
-        if b'"to": "running"' in said:
-            break
-    assert b'"operation": "up"' in said
+    _await_event(session, b'"operation": "up"', b'"to": "running"')
+
+
+def test_events_that_the_broker_did_not_take_are_said_later(
+    world: World, session: Session, broker_node: BrokerNode
+) -> None:
+    _bind_events(session)
+    vhost = urlsplit(world.settings.need_amqp()[0]).path.removeprefix("/")
+    user, all_but_events = broker_node.node.user, r"^(?!streams\.streamboss\.).*"
+    with broker_node.management(vhost) as management:
+        management.put_permissions(user, configure=".*", write=all_but_events, read=".*")
+        world.agent("n1")
+        world.operation("up", "a", "b", demand=DemandMode.ALWAYS)
+        eventually(lambda: world.state("up") is OperationState.RUNNING)
+        eventually(lambda: any("streamboss.events" in text for text in world.runtime.problems()))
+        management.put_permissions(user, configure=".*", write=".*", read=".*")
+    _await_event(session, b'"operation": "up"', b'"to": "running"')
+    eventually(lambda: not world.runtime.problems())
+
+
+def _bind_events(session: Session) -> None:
+    session.channel.queue_declare("events", exclusive=True)
+    session.channel.queue_bind("events", names.exchange(names.EVENTS_STREAM))
+
+
+def _await_event(session: Session, *words: bytes) -> None:
+    """Read events until one has all these words."""
+    for method, _properties, body in session.channel.consume("events", inactivity_timeout=10):
+        assert method is not None, f"no event with {words}"
+        if all(word in (body or b"") for word in words):
+            return
 
 
 def test_a_redriven_dead_letter_comes_back_without_its_marks(
