@@ -175,6 +175,8 @@ class Operator:
                     self.reports.append(OperatorReport.model_validate(report))
                 case {"kind": "log", "lines": lines}:
                     self.logs += lines
+                case {"kind": "alive"}:
+                    pass
                 case _:
                     self.odd_lines.append(line)
 
@@ -330,6 +332,8 @@ def _process(folder: Path) -> subprocess.Popen[bytes]:
                 "HOME": str(folder),
                 "PYTHONPATH": str(ROOT),
                 "OF_THE_AGENT": "secret",
+                # where no login is given boto3 would ask the cloud that it believes to be in
+                "AWS_EC2_METADATA_DISABLED": "true",
             },
             start_new_session=True,
         )
