@@ -1,6 +1,6 @@
 """How messages follow one another in a stream of bytes: four framings, both ways. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 
 from streams.errors import FramingError
@@ -36,6 +36,24 @@ def encode(framing: Framing, body: bytes) -> bytes:
         case _:
             separator = _SEPARATOR[framing]
             return body if body.endswith(separator) else body + separator
+
+
+def encode_pieces(framing: Framing, size: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield `encode` of a body that comes piece by piece and is `size` bytes long in all."""
+    match framing:
+        case Framing.NETSTRING:
+            yield b"%d:" % size
+            yield from pieces
+            yield b","
+        case Framing.LENGTH32:
+            yield size.to_bytes(4, "big")
+            yield from pieces
+        case _:
+            separator, piece = _SEPARATOR[framing], b""
+            for piece in pieces:
+                yield piece
+            if not piece.endswith(separator):
+                yield separator
 
 
 class Decoder:

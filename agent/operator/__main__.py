@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import signal
 import sys
 
@@ -41,6 +42,8 @@ class Process:
                 self._operator.kill()
             self._reaper.end_all()
             self._talk.flush()
+            if self._operator is not None:
+                self._operator.tidy_up()
         return self.status
 
     def _beat(self, every_s: float) -> None:
@@ -124,4 +127,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)  # a thread that waits for S3 would hold us

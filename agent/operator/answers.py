@@ -8,7 +8,7 @@ from time import monotonic
 from agent.operator.intake import Item
 from agent.operator.worker import Worker
 from streams.errors import FramingError
-from streams.framing import Decoder, Framing, encode
+from streams.framing import Decoder, Framing
 
 _MOST_INPUTS = 1000
 SURPLUS = "answered without being asked: 'replies: one' is one answer each"
@@ -59,8 +59,8 @@ class Answers:
         if not self._asked:
             self.since = monotonic()
         self._asked.append(item)
-        self._bytes += len(item.body)
-        self._worker.feed(encode(self._framing, item.body))
+        self._bytes += item.size
+        self._worker.feed_item(self._framing, item)
 
     def written(self) -> None:
         """Do nothing: only answers count."""
@@ -104,7 +104,7 @@ class Answers:
                 problem = f"a frame of more than {self._max} bytes"
                 break
             item = asked.popleft()
-            self._bytes -= len(item.body)
+            self._bytes -= item.size
             answers.append((item, frame))
         if answers:
             self.since = monotonic()

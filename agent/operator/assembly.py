@@ -3,31 +3,38 @@
 import os
 import resource
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from agent.operator.command import Command, command, environment, folder_problem
 from agent.operator.fate import Failure, Fate
-from agent.operator.health import Health
+from agent.operator.fetching import Fetching
+from agent.operator.health import Condition, Health
 from agent.operator.intake import Intake, Item
 from agent.operator.launcher import Launcher
+from agent.operator.objections import objection, objection_to
 from agent.operator.outbox import Outbox
 from agent.operator.parts import Parts, Runner
 from agent.operator.reaper import Reaper
 from agent.operator.report import Reporter
 from agent.operator.service import Service, service_prefetch
 from agent.operator.single import Single, single_prefetch
+from agent.operator.storage import Storage
+from agent.operator.transfers import Transfers
 from agent.protocol import MARK_VARIABLE, Connect
 from streams import names
 from streams.broker import EventLoop, LoopConnection
 from streams.control import Assigned, OperatorState
-from streams.definition import ProcessDefinition, ProcessType
+from streams.definition import Order, ProcessDefinition, ProcessType
 
 #: How long the broker may take to note the last acknowledgements.
 _CLOSE_S = 10.0
-#: Ours, and those of a program being started.
-_DESCRIPTORS, _DESCRIPTORS_A_PROCESS = 64, 4
+#: Ours, with spools and connections to S3; and those of a program being started.
+_DESCRIPTORS, _DESCRIPTORS_A_PROCESS = 192, 4
+#: What an upload that was begun may take to be undone.
+_TIDY_S = 2.0
 
 
 class Operator:
@@ -77,7 +84,7 @@ class Operator:
         if self._draining:
             return
         self._draining = True
-        hopeless = self._parts.health.failed
+        hopeless = any(health.failed for health in self._healths)
         self._parts.reporter.set(OperatorState.DRAINING)
         self._loop.call_later(0 if hopeless else drain_s, self._close)
         self._parts.intake.stop(self._take_no_more)
@@ -85,6 +92,15 @@ class Operator:
     def kill(self) -> None:
         """End the programs at once; nothing is acknowledged any more."""
         self._runner.kill()
+
+    def tidy_up(self) -> None:
+        """Wait a moment until nothing of what was being stored is left in S3."""
+        self._parts.transfers.close(within_s=_TIDY_S)
+
+    @property
+    def _healths(self) -> tuple[Health, ...]:
+        parts = self._parts
+        return parts.health, parts.fetching.health, parts.storage.health
 
     @property
     def _folder(self) -> str:
@@ -106,11 +122,14 @@ class Operator:
             names.operation_queue(operation),
             tally=outbox.tally,
             wish=prefetch(definition),
+            fifo=definition.order is Order.FIFO,
         )
         reporter = Reporter(loop, say, self._assigned, outbox.tally, lambda: intake.in_hand)
         intake.reporter = reporter
         outbox.on_homeless = on_lost
         intake.on_gone = on_lost
+        condition = Condition(reporter)
+        transfers = Transfers(loop, self._assigned.objects.access)
         fate = Fate(loop, intake, outbox, retries=definition.retries, node=self._connect.node)
         return Parts(
             loop=loop,
@@ -121,9 +140,19 @@ class Operator:
             intake=intake,
             outbox=outbox,
             fate=fate,
-            health=Health(loop, reporter),
+            health=Health(loop, condition),
             reporter=reporter,
             tally=outbox.tally,
+            transfers=transfers,
+            fetching=Fetching(
+                intake,
+                transfers,
+                fate,
+                Health(loop, condition),
+                folder=self._connect.scratch,
+                programs=self._concurrency,
+            ),
+            storage=Storage(transfers, self._assigned.objects, Health(loop, condition), operation),
         )
 
     def _environment(self) -> dict[str, str]:
@@ -138,18 +167,27 @@ class Operator:
         )
 
     def _make_runner(self) -> Runner:
-        definition = self._assigned.definition
-        service = definition.process_type is ProcessType.SERVICE
-        concurrency = definition.concurrency or (1 if service else os.cpu_count() or 1)
-        _allow_descriptors(concurrency)
+        _allow_descriptors(self._concurrency)
+        service = self._assigned.definition.process_type is ProcessType.SERVICE
         kind = Service if service else Single
-        return kind(self._parts, concurrency=concurrency)
+        return kind(self._parts, concurrency=self._concurrency)
+
+    @property
+    def _concurrency(self) -> int:
+        definition = self._assigned.definition
+        if definition.process_type is ProcessType.SERVICE:
+            return definition.concurrency or 1
+        return definition.concurrency or os.cpu_count() or 1
 
     def _hook(self) -> None:
         parts = self._parts
         parts.intake.on_item = self._refused
         parts.intake.on_waiting = self._runner.pump
         parts.intake.on_idle = self._advance
+        parts.intake.on_reference = parts.fetching.add
+        parts.intake.on_reference_done = parts.fetching.release
+        parts.fetching.objection = partial(objection_to, parts.definition)
+        parts.fetching.on_buried = self._runner.skip
         parts.outbox.on_room = self._runner.pump
         parts.outbox.on_empty = self._advance
         parts.health.on_try = self.start
@@ -165,10 +203,15 @@ class Operator:
         return command(self._assigned.definition, self._parts.launcher.environment["PATH"])
 
     def _refused(self, item: Item) -> bool:
-        reason = self._parts.fate.refuse(item) or self._runner.objection(item)
+        parts = self._parts
+        reason = (
+            parts.fate.refuse(item)
+            or parts.fetching.read(item)
+            or objection(parts.definition, item)
+        )
         if reason is None:
             return False
-        self._parts.fate.bury(item, Failure(reason))
+        parts.fate.bury(item, Failure(reason))
         self._runner.skip(item)
         return True
 
@@ -179,7 +222,8 @@ class Operator:
     def _advance(self) -> None:
         """Go on with the drain as far as it can go now."""
         parts = self._parts
-        if not self._cancelled or parts.intake.in_hand or not parts.outbox.empty:
+        busy = parts.intake.in_hand or not parts.outbox.empty or not self._runner.empty
+        if not self._cancelled or busy:
             return
         if not self._finishing:
             self._finishing = True
@@ -196,7 +240,8 @@ class Operator:
         if self._closing:
             return
         self._closing = True
-        self._parts.health.stop()
+        for health in self._healths:
+            health.stop()
         self._runner.kill()
         self._parts.intake.flush()
         self._loop.call_later(_CLOSE_S, lambda: self._on_lost("the broker doesn't answer"))

@@ -11,7 +11,6 @@ from agent.operator.outbox import Outbox
 from streams.backoff import backoff_s
 from streams.broker import EventLoop
 from streams.broker.properties import headers_bytes, outgoing
-from streams.message import OBJECT_REFERENCE
 
 #: An input that has ended so many operators has had its chances.
 MOST_DELIVERIES = 6
@@ -48,8 +47,6 @@ class Fate:
         """Return why this input isn't for any program, or None."""
         if item.deliveries >= MOST_DELIVERIES:
             return f"ended its operator {item.deliveries} times"
-        if item.properties.content_type == OBJECT_REFERENCE:
-            return "objects need S3, which is not configured"
         return None
 
     def failed(self, item: Item, failure: Failure, *, again: Callable[[Item], None]) -> bool:

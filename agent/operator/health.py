@@ -1,4 +1,4 @@
-"""Whether the program can be run at all; after a failure it is tried again, ever more rarely."""
+"""Whether what an operation needs works: its program, S3. After a failure it is tried again."""
 
 from collections.abc import Callable
 
@@ -10,12 +10,41 @@ from streams.control import OperatorState
 _FIRST_S = 0.5
 
 
-class Health:
-    """`broken` stops all new work until a try is due; `works` ends the trouble."""
+class Condition:
+    """The operation's state: failed as long as anything that it needs is."""
 
-    def __init__(self, loop: EventLoop, reporter: Reporter) -> None:
-        self._loop = loop
+    def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
+        self._reasons: dict[Health, str] = {}
+
+    @property
+    def starting(self) -> bool:
+        """Whether nothing is known yet."""
+        return self._reporter.state is OperatorState.STARTING
+
+    def broken(self, need: "Health", reason: str) -> None:
+        """Note why something doesn't work."""
+        self._reasons[need] = reason
+        self._report()
+
+    def works(self, need: "Health") -> None:
+        """Note that something works."""
+        self._reasons.pop(need, None)
+        self._report()
+
+    def _report(self) -> None:
+        if self._reporter.state is OperatorState.DRAINING:
+            return
+        state = OperatorState.FAILED if self._reasons else OperatorState.RUNNING
+        self._reporter.set(state, "; ".join(dict.fromkeys(self._reasons.values())))
+
+
+class Health:
+    """`broken` stops new work until a try is due, ever more rarely; `works` ends the trouble."""
+
+    def __init__(self, loop: EventLoop, condition: Condition) -> None:
+        self._loop = loop
+        self._condition = condition
         self._failures = 0
         self._timer: object = None
         self._stopped = False
@@ -24,7 +53,7 @@ class Health:
 
     @property
     def failed(self) -> bool:
-        """Whether the program couldn't be run the last time."""
+        """Whether it didn't work the last time."""
         return self._failures > 0
 
     @property
@@ -33,8 +62,8 @@ class Health:
         return self._timer is not None
 
     def broken(self, reason: str) -> None:
-        """Say why the program can't be run, and try again later."""
-        self._report(OperatorState.FAILED, reason)
+        """Say why it doesn't work, and try again later."""
+        self._condition.broken(self, reason)
         if self._timer is None and not self._stopped:
             self._failures += 1
             self._timer = self._loop.call_later(
@@ -42,15 +71,15 @@ class Health:
             )
 
     def works(self) -> None:
-        """Note that the program runs."""
-        if self._failures or self._reporter.state is OperatorState.STARTING:
+        """Note that it works."""
+        if self._failures or self._condition.starting:
             self._failures = 0
-            self._report(OperatorState.RUNNING, "")
+            self._condition.works(self)
 
     def started(self) -> None:
         """Note that the program was started; whether it works is to be seen."""
         if not self._failures:
-            self._report(OperatorState.RUNNING, "")
+            self._condition.works(self)
 
     def stop(self) -> None:
         """Try nothing more."""
@@ -61,7 +90,3 @@ class Health:
     def _due(self) -> None:
         self._timer = None
         self.on_try()
-
-    def _report(self, state: OperatorState, reason: str) -> None:
-        if self._reporter.state is not OperatorState.DRAINING:
-            self._reporter.set(state, reason)

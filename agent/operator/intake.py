@@ -8,7 +8,9 @@ from typing import Any
 
 from agent.operator.ledger import Ledger
 from agent.operator.report import Reporter, Tally
+from agent.operator.spool import Spool
 from streams.broker import Delivered, EventLoop, LoopConnection
+from streams.reference import ObjectReference
 
 #: Inputs that have ended so many operators are taken alone, so that they take no neighbour along.
 ALONE_DELIVERIES = 3
@@ -33,6 +35,28 @@ class Item:
     deliveries: int = 0
     #: attempts that count against it
     failures: int = 0
+    #: what it refers to, and the content of that when it is here
+    reference: ObjectReference | None = None
+    spool: Spool | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether all that a program is to get is here."""
+        return self.reference is None or self.spool is not None
+
+    @property
+    def size(self) -> int:
+        """How many bytes a program gets, as far as that is known."""
+        if self.spool is not None:
+            return self.spool.size
+        return len(self.body) if self.reference is None else self.reference.size or 0
+
+    @property
+    def content_type(self) -> Any:
+        """What the program gets: of an object that isn't the type of the reference."""
+        return (
+            self.properties.content_type if self.reference is None else self.reference.content_type
+        )
 
 
 class Intake:
@@ -51,6 +75,7 @@ class Intake:
         *,
         tally: Tally,
         wish: int,
+        fifo: bool,
     ) -> None:
         self._loop = loop
         self._connection = connection
@@ -58,6 +83,7 @@ class Intake:
         self._tally = tally
         #: how many to have in hand at most; may change at any time
         self.wish = wish
+        self._fifo = fifo
         self.ledger = Ledger()
         self.waiting: deque[Item] = deque()
         self._prefetch = 1
@@ -69,9 +95,14 @@ class Intake:
         self._alone: int | None = None
         #: whether the next one waits until those before it are through, to be taken alone
         self._held_back = False
+        #: whether somebody asked for an item, and none was ready
+        self._starved = False
         self._mean_bytes = 0.0
         #: called with each item before it is put into `waiting`; True: not for the program
         self.on_item: Callable[[Item], bool] = lambda _item: False
+        #: called with each object reference that was put into `waiting`, and when it is through
+        self.on_reference: Callable[[Item], None] = lambda _item: None
+        self.on_reference_done: Callable[[Item], None] = lambda _item: None
         #: called when something is waiting that wasn't
         self.on_waiting: Then = lambda: None
         #: called when every delivery is acknowledged
@@ -104,12 +135,23 @@ class Intake:
         """Return the next input to work on, if one may be begun now."""
         if not self.waiting or self._alone is not None:
             return None
-        if self.waiting[0].deliveries >= ALONE_DELIVERIES:
+        item = self._next()
+        if item is None:
+            self._starved = True
+            return None
+        if item.deliveries >= ALONE_DELIVERIES:
             if self.ledger.unfinished > len(self.waiting):
                 self._held_back = True
                 return None
-            self._alone = self.waiting[0].tag
-        return self.waiting.popleft()
+            self._alone = item.tag
+        self.waiting.remove(item)
+        return item
+
+    def _next(self) -> Item | None:
+        """Return the next item of which all is here; with `fifo` none overtakes another."""
+        if self._fifo or self.waiting[0].ready:
+            return self.waiting[0] if self.waiting[0].ready else None
+        return next((item for item in self.waiting if item.ready), None)
 
     def done(self, item: Item) -> None:
         """Note that an input is through: it is acknowledged soon."""
@@ -120,6 +162,8 @@ class Intake:
             self.reporter.latencies.add(item.received_at)
         if self._ack_timer is None:
             self._ack_timer = self._loop.call_later(_ACK_DELAY_S, self._acknowledge)
+        if item.reference is not None:
+            self.on_reference_done(item)
         if tag == self._alone:
             self._alone = None
         elif not self._held_back or self.ledger.unfinished > len(self.waiting):
@@ -145,11 +189,17 @@ class Intake:
         self._tally.received += 1
         self._mean_bytes += (len(item.body) - self._mean_bytes) / min(item.tag, 32)
         if not self.on_item(item):
-            self.waiting.append(item)
-            if len(self.waiting) == 1:  # else whoever works knows that there is more
-                self.on_waiting()
+            self._wait(item)
         if self.ledger.in_hand_after(self._earlier) == self._prefetch:
             self._adapt(item)
+
+    def _wait(self, item: Item) -> None:
+        self.waiting.append(item)
+        if item.reference is not None:
+            self.on_reference(item)
+        elif len(self.waiting) == 1 or self._starved:  # else whoever works knows that there is more
+            self._starved = False
+            self.on_waiting()
 
     def _adapt(self, newest: Item) -> None:
         """Consume with another prefetch where that is worth it."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agent.operator.child import Child, Exit
 from agent.operator.command import limited
 from agent.operator.reaper import Reaper
-from agent.operator.spawn import spawn
+from agent.operator.spawn import Stdin, spawn
 from agent.operator.tail import LogLines
 from streams.broker import EventLoop
 from streams.definition import Limits
@@ -26,7 +26,7 @@ class Launcher:
     def start(
         self,
         extra: Mapping[str, str],
-        stdin: bytes | None,
+        stdin: Stdin,
         *,
         on_output: Callable[[bytes], None],
         on_end: Callable[[Exit], None],

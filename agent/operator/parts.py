@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.operator.fate import Fate
+from agent.operator.fetching import Fetching
 from agent.operator.health import Health
 from agent.operator.intake import Intake, Item
 from agent.operator.launcher import Launcher
 from agent.operator.outbox import Outbox
 from agent.operator.report import Reporter, Tally
+from agent.operator.storage import Storage
+from agent.operator.transfers import Transfers
 from streams.broker import EventLoop
 from streams.definition import ProcessDefinition
 from streams.message import MAX_INLINE_BYTES
@@ -28,10 +31,20 @@ class Parts:
     health: Health
     reporter: Reporter
     tally: Tally
+    transfers: Transfers
+    fetching: Fetching
+    storage: Storage
 
     @property
     def max_output_bytes(self) -> int:
         """How large one output may be; nothing over 64 MiB travels without S3."""
+        if self.storage.missing:
+            return self.max_frame_bytes
+        return self.definition.max_output_bytes
+
+    @property
+    def max_frame_bytes(self) -> int:
+        """How large one output of a service may be, which is in memory as a whole."""
         return min(self.definition.max_output_bytes, MAX_INLINE_BYTES)
 
     @property
@@ -39,15 +52,16 @@ class Parts:
         """Say that an output is too large."""
         allowed = self.max_output_bytes
         if allowed < self.definition.max_output_bytes:
-            return f"more than {allowed} bytes of output: objects need S3, which is not configured"
+            return f"more than {allowed} bytes of output: {self.storage.missing}"
         return f"more than {allowed} bytes of output (max_output_bytes)"
 
 
 class Runner(Protocol):
     """Runs the operation's program over the inputs."""
 
-    def objection(self, item: Item) -> str | None:
-        """Say why an input can't be given to the program, or None."""
+    @property
+    def empty(self) -> bool:
+        """Whether all outputs of inputs that are through have gone to the outbox."""
 
     def pump(self) -> None:
         """Begin whatever may begin now: something has changed."""

@@ -1,5 +1,6 @@
 """What of a message goes into a program, and what comes out. Pure."""
 
+import codecs
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +33,16 @@ def from_stdout(stdout: bytes, content_type: str | None) -> tuple[bytes, str | N
     if not _is_utf8(stdout):
         return stdout, OCTETS
     return stdout[:-1] if stdout.endswith(b"\n") else stdout, content_type
+
+
+def beginning_type(beginning: bytes, content_type: str | None) -> str | None:
+    """Return the content type of an output of which only the beginning is known."""
+    if is_text(content_type):
+        try:
+            codecs.getincrementaldecoder("utf-8")().decode(beginning)
+        except UnicodeDecodeError:
+            return OCTETS
+    return content_type
 
 
 def frame_type(frame: bytes, content_type: str) -> str:

@@ -12,6 +12,7 @@ from functools import partial
 from agent.operator.answers import Answers
 from agent.operator.child import Exit
 from agent.operator.intake import Item
+from agent.operator.outlet import Outlet
 from agent.operator.pace import FIRST
 from agent.operator.parts import Parts
 from agent.operator.payload import SERVICE_TYPE, frame_type, kept_headers
@@ -22,7 +23,6 @@ from agent.operator.spawn import CannotRunError
 from agent.operator.windows import Turns, Windows
 from streams.backoff import backoff_s
 from streams.definition import Order, ProcessDefinition, Replies
-from streams.framing import Framing
 
 #: So many deaths in a row without anything done are a crash loop.
 _CRASH_LOOP = 3
@@ -32,7 +32,6 @@ _LEAVE_S = 5.0
 _HELD_BYTES = 16 * 1024 * 1024
 _ONE_PREFETCH = 2000
 _MOST_PREFETCH = 20_000
-_SEPARATORS = {Framing.LINES: (b"\n", "newline"), Framing.NUL: (b"\0", "NUL")}
 
 
 def service_prefetch(definition: ProcessDefinition) -> int:
@@ -49,6 +48,8 @@ class Service:
         self._type = definition.output_content_type or SERVICE_TYPE
         self._fifo = definition.order is Order.FIFO
         self._one = definition.replies is Replies.ONE
+        self._outlet = Outlet(parts.outbox, parts.storage)
+        self._outlet.on_room = self.pump
         self._sequencer: Sequencer[tuple[Item, bytes | None]] = Sequencer()
         self._held_bytes = 0
         self._oldest = 1
@@ -61,15 +62,10 @@ class Service:
         self._then: Callable[[], None] | None = None
         self._killed = False
 
-    def objection(self, item: Item) -> str | None:
-        """Say why a message can't have one answer, or None."""
-        separator = _SEPARATORS.get(self._parts.definition.framing)
-        if self._one and separator is not None and separator[0] in item.body[:-1]:
-            return (
-                f"a message with a {separator[1]} inside can't have one answer: "
-                "use framing netstring or length32"
-            )
-        return None
+    @property
+    def empty(self) -> bool:
+        """Whether all that the workers wrote has gone to the outbox."""
+        return self._outlet.empty
 
     def pump(self) -> None:
         """Start workers that aren't there, and feed those that are."""
@@ -81,7 +77,7 @@ class Service:
             slot.take_over(self._again.popleft())
         for slot in self._slots:
             slot.feed_undone()
-        if self._parts.outbox.full or self._held_bytes > _HELD_BYTES:
+        if self._full or self._held_bytes > _HELD_BYTES:
             return
         while (slot := self._choose()) is not None:
             item = self._parts.intake.take()
@@ -108,6 +104,10 @@ class Service:
         for slot in self._slots:
             slot.kill()
 
+    @property
+    def _full(self) -> bool:
+        return self._parts.outbox.full or self._outlet.full
+
     def _make_slot(self) -> Slot:
         parts = self._parts
         slot: Slot
@@ -115,7 +115,7 @@ class Service:
         if self._one:
             line = Answers(
                 parts.definition.framing,
-                max_bytes=parts.max_output_bytes,
+                max_bytes=parts.max_frame_bytes,
                 on_answers=lambda answers: self._answered(slot, answers),
             )
         else:
@@ -123,7 +123,7 @@ class Service:
                 parts.loop,
                 parts.definition.framing,
                 self._turns,
-                max_bytes=parts.max_output_bytes,
+                max_bytes=parts.max_frame_bytes,
                 make_settling=self._make_settling,
                 on_through=parts.intake.done,
                 on_settled=lambda: self._settled(slot),
@@ -180,7 +180,7 @@ class Service:
 
     def _balance(self) -> None:
         """Leave outputs in their pipes while there is no room for them."""
-        full = self._parts.outbox.full
+        full = self._full
         crowded = self._held_bytes > _HELD_BYTES
         for slot in self._slots:
             if slot.worker is None:
@@ -230,7 +230,7 @@ class Service:
             self._parts.intake.done(item)
             return
         came = item.properties
-        self._parts.outbox.publish(
+        self._outlet.publish(
             frame,
             partial(self._parts.intake.done, item),
             content_type=frame_type(frame, self._type),
@@ -240,7 +240,7 @@ class Service:
         )
 
     def _publish(self, frame: bytes, then: Callable[[], None]) -> None:
-        self._parts.outbox.publish(frame, then, content_type=frame_type(frame, self._type))
+        self._outlet.publish(frame, then, content_type=frame_type(frame, self._type))
 
     def _ended(self, slot: Slot, exit_: Exit, cannot_run: bool) -> None:  # noqa: FBT001
         self._parts.tally.exited(exit_.label)

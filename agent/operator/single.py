@@ -2,22 +2,20 @@
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import Enum
 from time import monotonic
 
-from agent.operator.child import Child, Exit
+from agent.operator.child import Exit
 from agent.operator.command import message_environment
-from agent.operator.fate import Failure
 from agent.operator.intake import Item
+from agent.operator.output import Answer, Output
 from agent.operator.parts import Parts
-from agent.operator.payload import from_stdout, kept_headers, to_stdin
+from agent.operator.payload import kept_headers, to_stdin
+from agent.operator.run import Run, Verdict
 from agent.operator.sequencer import Sequencer
 from agent.operator.spawn import CannotRunError
 from streams.definition import Order
+from streams.message import OBJECT_REFERENCE
 
-EX_DATAERR, EX_TEMPFAIL = 65, 75
-CANNOT_RUN = frozenset({126, 127})
 #: Outputs that wait for an earlier one: beyond this, only that one may be worked on.
 _HELD_BYTES = 16 * 1024 * 1024
 
@@ -27,40 +25,6 @@ def single_prefetch(concurrency: int | None) -> int:
     return max(64, 4 * (concurrency or 1))
 
 
-class Verdict(Enum):
-    """What an exit means for the message."""
-
-    OUTPUT = "output"
-    FAILED = "failed"
-    LATER = "later"
-    BAD = "bad"
-    CANNOT_RUN = "cannot run"
-
-
-def judge(code: int) -> Verdict:
-    """Return what an exit status means (a signal is a negative one)."""
-    if code == 0:
-        return Verdict.OUTPUT
-    if code in CANNOT_RUN:
-        return Verdict.CANNOT_RUN
-    return {EX_DATAERR: Verdict.BAD, EX_TEMPFAIL: Verdict.LATER}.get(code, Verdict.FAILED)
-
-
-@dataclass(slots=True, eq=False)
-class _Run:
-    item: Item
-    deadline: float | None
-    child: Child | None = None
-    pieces: list[bytes] = field(default_factory=list)
-    size: int = 0
-    #: why the program was ended by us
-    cut: str = ""
-
-
-#: A body and its content type.
-_Output = tuple[bytes, str | None]
-
-
 class Single:
     """Keeps `concurrency` processes busy; outputs leave in order, or as they come."""
 
@@ -68,18 +32,23 @@ class Single:
         self._parts = parts
         self._concurrency = concurrency
         self._fifo = parts.definition.order is Order.FIFO
-        self._sequencer: Sequencer[tuple[Item, _Output | None]] = Sequencer()
+        self._sequencer: Sequencer[tuple[Item, Answer | None]] = Sequencer()
         self._held_bytes = 0
         self._oldest = 1
         self._again: deque[Item] = deque()
-        #: in the order of their start, so of their deadlines
-        self._runs: dict[int, _Run] = {}
+        self._runs: dict[int, Run] = {}
+        #: those that ended well, with an output on its way into S3
+        self._leaving: dict[int, Run] = {}
+        #: whether the last output that had to be stored wasn't
+        self._unstored = False
         self._timer: object = None
         self._killed = False
+        parts.storage.health.on_try = self.pump
 
-    def objection(self, _item: Item) -> str | None:
-        """Take any input."""
-        return None
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is on its way to the outbox but what inputs in hand stand for."""
+        return True
 
     def pump(self) -> None:
         """Start processes while there are inputs, slots and room."""
@@ -99,7 +68,8 @@ class Single:
     def kill(self) -> None:
         """End all processes at once; what comes of them counts no more."""
         self._killed = True
-        for run in self._runs.values():
+        for run in (*self._runs.values(), *self._leaving.values()):
+            run.output.drop()
             if run.child is not None:
                 run.child.kill()
 
@@ -107,7 +77,10 @@ class Single:
         health = self._parts.health
         if health.waiting or self._parts.outbox.full or self._killed:
             return False
-        return len(self._runs) < (1 if health.failed else self._concurrency)
+        if self._unstored and self._parts.storage.health.waiting:
+            return False
+        busy = len(self._runs) + len(self._leaving)
+        return busy < (1 if health.failed or self._unstored else self._concurrency)
 
     def _next(self) -> Item | None:
         if self._held_bytes > _HELD_BYTES:
@@ -121,18 +94,17 @@ class Single:
         return self._again.popleft() if self._again else self._parts.intake.take()
 
     def _start(self, item: Item) -> bool:
-        timeout = self._parts.definition.timeout
-        run = _Run(item, monotonic() + timeout if timeout else None)
+        run = self._make_run(item)
         came = item.properties
         try:
             run.child, _ = self._parts.launcher.start(
                 message_environment(
                     message_id=came.message_id,
                     attempt=item.failures + 1,
-                    content_type=came.content_type,
+                    content_type=item.content_type,
                     traceparent=(came.headers or {}).get("traceparent"),
                 ),
-                to_stdin(item.body, came.content_type),
+                item.spool or to_stdin(item.body, came.content_type),
                 on_output=lambda data: self._output(run, data),
                 on_end=lambda exit_: self._ended(run, exit_),
             )
@@ -144,80 +116,109 @@ class Single:
         self._arm()
         return True
 
-    def _output(self, run: _Run, data: bytes) -> None:
-        run.size += len(data)
-        if run.size <= self._parts.max_output_bytes + 1:  # a text's last newline isn't output
-            run.pieces.append(data)
-        elif not run.cut and run.child is not None:
-            run.cut = self._parts.too_much
-            run.pieces.clear()
-            run.child.kill()
+    def _make_run(self, item: Item) -> Run:
+        definition = self._parts.definition
+        timeout = definition.timeout
+        output = Output(
+            self._parts.storage,
+            definition.output_content_type or item.content_type,
+            on_full=lambda full: self._full(run, full=full),
+            on_failed=lambda: self._not_stored(run),
+        )
+        run = Run(item, output, monotonic() + timeout if timeout else None)
+        return run
 
-    def _ended(self, run: _Run, exit_: Exit) -> None:
+    def _output(self, run: Run, data: bytes) -> None:
+        if run.cut:
+            return
+        if run.output.size + len(data) <= self._parts.max_output_bytes + run.output.grace:
+            run.output.write(data)
+        else:
+            run.cut_off(self._parts.too_much)
+
+    def _full(self, run: Run, *, full: bool) -> None:
+        run.pause(paused=full)
+        self._arm()
+
+    def _ended(self, run: Run, exit_: Exit) -> None:
         if self._killed:
             return
         del self._runs[run.item.tag]
         self._parts.tally.exited(exit_.label)
-        verdict = Verdict.FAILED if run.cut else judge(exit_.code)
+        verdict = run.verdict(exit_)
+        if verdict is not Verdict.OUTPUT:
+            run.output.drop()
         if verdict is Verdict.CANNOT_RUN:
             self._again.appendleft(run.item)
-            self._parts.health.broken(_cannot_run(run, exit_))
+            self._parts.health.broken(run.problem(exit_))
             return
         self._parts.health.works()
+        if run.unstored:
+            self._again.appendleft(run.item)
         self.pump()  # the next program may work while this one's output leaves
         if verdict is Verdict.OUTPUT:
-            self._answer(run)
-        else:
-            self._fail(run, exit_, verdict)
+            self._leaving[run.item.tag] = run
+            run.output.answer(lambda answer: self._answer(run, answer))
+        elif not run.unstored:
+            self._fail(run, exit_)
 
-    def _answer(self, run: _Run) -> None:
-        came = run.item.properties
-        declared = self._parts.definition.output_content_type or came.content_type
-        body, content_type = from_stdout(b"".join(run.pieces), declared)
-        if len(body) > self._parts.max_output_bytes:
-            run.cut = self._parts.too_much
-            self._fail(run, Exit(0), Verdict.FAILED)
+    def _answer(self, run: Run, answer: Answer) -> None:
+        del self._leaving[run.item.tag]
+        if self._killed:
             return
-        self._settle(run.item, (body, content_type))
+        if answer.size > self._parts.max_output_bytes:
+            run.cut = self._parts.too_much
+            self._fail(run, Exit(0))
+            return
+        self._stored()
+        self._settle(run.item, answer)
+        if answer.content_type == OBJECT_REFERENCE:
+            self.pump()
 
-    def _settle(self, item: Item, output: _Output | None) -> None:
+    def _not_stored(self, run: Run) -> None:
+        """Run the program again when S3 is tried again."""
+        self._unstored = run.unstored = True
+        if self._leaving.pop(run.item.tag, None) is not None:
+            self._again.appendleft(run.item)
+        run.cut_off("its output can't be stored")
+
+    def _stored(self) -> None:
+        """Take it that outputs can be stored again, as far as there are any to store."""
+        if self._unstored:
+            self._unstored = False
+            self._parts.storage.health.works()
+
+    def _settle(self, item: Item, answer: Answer | None) -> None:
         """Take what came of an input; None: it went to the dead letters."""
         if not self._fifo:
-            self._leave(item, output)
+            self._leave(item, answer)
             return
-        self._held_bytes += _size(output)
-        for due, held in self._sequencer.settle(item.tag, (item, output)):
+        self._held_bytes += _size(answer)
+        for due, held in self._sequencer.settle(item.tag, (item, answer)):
             self._oldest = due.tag + 1
             self._held_bytes -= _size(held)
             self._leave(due, held)
 
-    def _leave(self, item: Item, output: _Output | None) -> None:
-        if output is None:
+    def _leave(self, item: Item, answer: Answer | None) -> None:
+        if answer is None:
             return
-        body, content_type = output
-        if not body:
+        if not answer.body:
             self._parts.intake.done(item)
             return
         came = item.properties
         self._parts.outbox.publish(
-            body,
+            answer.body,
             lambda: self._parts.intake.done(item),
-            content_type=content_type,
+            content_type=answer.content_type,
             headers=kept_headers(came.headers),
             message_id=came.message_id,
             correlation_id=came.correlation_id,
             gather=bool(self._runs),
         )
 
-    def _fail(self, run: _Run, exit_: Exit, verdict: Verdict) -> None:
-        failure = Failure(
-            reason=run.cut or exit_.text,
-            exit_status=exit_.label,
-            stderr=run.child.errors.tail.text() if run.child is not None else "",
-            final=verdict is Verdict.BAD,
-            blamed=verdict is not Verdict.LATER,
-        )
-        if not self._parts.fate.failed(run.item, failure, again=self._retry):
+    def _fail(self, run: Run, exit_: Exit) -> None:
+        self._stored()
+        if not self._parts.fate.failed(run.item, run.failure(exit_), again=self._retry):
             self._settle(run.item, None)
 
     def _retry(self, item: Item) -> None:
@@ -226,28 +227,23 @@ class Single:
 
     def _arm(self) -> None:
         """Have one timer for the process that must end first."""
-        first = next((run for run in self._runs.values() if not run.cut), None)
-        if self._timer is None and first is not None and first.deadline is not None:
-            self._timer = self._parts.loop.call_later(
-                max(0.0, first.deadline - monotonic()), self._overdue
-            )
+        if self._timer is None:
+            deadlines = [run.deadline for run in self._runs.values() if run.timed]
+            first = min((each for each in deadlines if each is not None), default=None)
+            if first is not None:
+                self._timer = self._parts.loop.call_later(
+                    max(0.0, first - monotonic()), self._overdue
+                )
 
     def _overdue(self) -> None:
         self._timer = None
         now = monotonic()
-        for run in self._runs.values():
-            if run.deadline is None or run.deadline > now:
-                break
-            if not run.cut and run.child is not None:
-                run.cut = f"no answer within {self._parts.definition.timeout:g} s (timeout)"
-                run.child.end()
+        for run in tuple(self._runs.values()):
+            if run.timed and run.deadline is not None and run.deadline <= now:
+                timeout = self._parts.definition.timeout
+                run.cut_off(f"no answer within {timeout:g} s (timeout)", at_once=False)
         self._arm()
 
 
-def _cannot_run(run: _Run, exit_: Exit) -> str:
-    said = run.child.errors.tail.last_line() if run.child is not None else ""
-    return f"the program can't be run ({exit_.text})" + (f": {said}" if said else "")
-
-
-def _size(output: _Output | None) -> int:
-    return len(output[0]) if output is not None else 0
+def _size(answer: Answer | None) -> int:
+    return len(answer.body) if answer is not None else 0

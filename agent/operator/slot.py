@@ -9,8 +9,8 @@ from agent.operator.child import Exit
 from agent.operator.fate import Failure
 from agent.operator.intake import Item
 from agent.operator.parts import Parts
+from agent.operator.run import CANNOT_RUN
 from agent.operator.settle import Settling
-from agent.operator.single import CANNOT_RUN
 from agent.operator.worker import Worker
 from streams.errors import FramingError
 
@@ -197,7 +197,8 @@ class Slot:
 
     def _written(self) -> None:
         self.line.written()
-        if self.free:
+        worker = self.worker
+        if self.free or (self.todo and worker is not None and worker.room):
             self._on_free()
 
     def _look_ready(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from agent.operator.spool import Spool
 from streams.errors import StreamsError
 
 #: What a pipe holds in any case; more goes in by a file in memory.
@@ -19,6 +20,10 @@ class CannotRunError(StreamsError):
     """The program can't be started now; says why."""
 
 
+#: What a program reads: bytes, a file, or with None a pipe to be written.
+Stdin = bytes | Spool | None
+
+
 @dataclass(frozen=True, slots=True)
 class Pipes:
     """Our ends of a started program's pipes; `stdin` is None where its input was given whole."""
@@ -29,7 +34,7 @@ class Pipes:
     stderr: int
 
 
-def spawn(words: tuple[str, ...], env: Mapping[str, str], stdin: bytes | None) -> Pipes:
+def spawn(words: tuple[str, ...], env: Mapping[str, str], stdin: Stdin) -> Pipes:
     """Start a program on `stdin`, or on a pipe to be written if that is None.
 
     Raises:
@@ -44,7 +49,7 @@ def spawn(words: tuple[str, ...], env: Mapping[str, str], stdin: bytes | None) -
             theirs.append(read)
             ours.append(write)
         else:
-            theirs.append(_prefilled(stdin))
+            theirs.append(stdin.open() if isinstance(stdin, Spool) else _prefilled(stdin))
         for _ in range(2):
             read, write = os.pipe2(os.O_CLOEXEC)
             os.set_blocking(read, False)

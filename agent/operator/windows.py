@@ -12,11 +12,13 @@ from agent.operator.settle import Settling
 from agent.operator.worker import Worker
 from streams.broker import EventLoop
 from streams.errors import FramingError
-from streams.framing import Decoder, Framing, encode
+from streams.framing import Decoder, Framing
 from streams.message import MAX_INLINE_BYTES
 
 _POLL_FIRST_S, _POLL_LONGEST_S = 0.001, 0.05
 _POLL_SHARE = 0.1
+#: How large an input is taken to be, when it is asked how much may come of it.
+_AN_INPUT_BYTES = 1024 * 1024
 
 Publish = Callable[[bytes, Callable[[], None]], None]
 
@@ -78,6 +80,11 @@ class _Window:
     output_bytes: int = 0
     unconfirmed: int = 0
     settled: bool = False
+
+    @property
+    def most_output_bytes(self) -> int:
+        """More can only be a program that never stops; a large input counts as many."""
+        return MAX_INLINE_BYTES * max(len(self.items), self.input_bytes // _AN_INPUT_BYTES)
 
     def confirmed(self) -> None:
         """Hear that the broker has one output."""
@@ -155,8 +162,8 @@ class Windows:
         if self._turn is None:
             self._turn = self._turns.begin()
         window.items.append(item)
-        window.input_bytes += len(item.body)
-        self._worker.feed(encode(self._framing, item.body))
+        window.input_bytes += item.size
+        self._worker.feed_item(self._framing, item)
         self._ask_in(_POLL_FIRST_S)
 
     def written(self) -> None:
@@ -175,7 +182,7 @@ class Windows:
         self._publish(self._decoder.feed(data))
         window = self._window
         window.output_bytes += len(data)
-        if window.items and window.output_bytes > MAX_INLINE_BYTES * len(window.items):
+        if window.items and window.output_bytes > window.most_output_bytes:
             raise FramingError(f"more than {MAX_INLINE_BYTES} bytes of output for each input")
 
     def ended(self, *, clean: bool, alone: bool) -> list[Item]:

@@ -4,10 +4,14 @@ import fcntl
 import os
 import struct
 import termios
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 
 from agent.operator.child import Child, Exit
+from agent.operator.intake import Item
 from agent.operator.launcher import Launcher
+from agent.operator.spawn import PIPE_BYTES
+from streams.framing import Framing, encode, encode_pieces
 
 #: More than this isn't encoded in advance for a program that doesn't read.
 _UNWRITTEN_BYTES = 256 * 1024
@@ -36,6 +40,8 @@ class Worker:
         self._on_written = on_written
         self._on_end = on_end
         self._unwritten = bytearray()
+        #: what comes after that: objects, read as the program reads
+        self._behind: deque[Iterator[bytes]] = deque()
         self._watched = False
         self._closing = False
         #: why it was ended by us
@@ -52,27 +58,39 @@ class Worker:
     @property
     def room(self) -> bool:
         """Whether more may be fed."""
-        return self._stdin is not None and len(self._unwritten) < _UNWRITTEN_BYTES
+        if self._stdin is None or self._behind:
+            return False
+        return len(self._unwritten) < _UNWRITTEN_BYTES
 
     @property
     def read_all(self) -> bool:
         """Whether the program has taken everything out of its pipe."""
-        if self._stdin is None or self._unwritten:
+        if self._stdin is None or self._unwritten or self._behind:
             return False
         answer = fcntl.ioctl(self._stdin, termios.FIONREAD, b"\0\0\0\0")
         return bool(struct.unpack("i", answer)[0] == 0)
 
+    def feed_item(self, framing: Framing, item: Item) -> None:
+        """Feed an input; an object is read from its file as fast as the program reads."""
+        if item.spool is None:
+            self.feed(encode(framing, item.body))
+        else:
+            self._behind.append(encode_pieces(framing, item.spool.size, item.spool.pieces()))
+            self._refill()
+            self._watch()
+
     def feed(self, data: bytes) -> None:
         """Write `data` when the pipe takes it: what one round of the loop feeds goes together."""
-        self._unwritten += data
-        if not self._watched and self._stdin is not None:
-            self._watched = True
-            self._loop.watch(self._stdin, write=self._write)
+        if self._behind:
+            self._behind.append(iter((data,)))
+        else:
+            self._unwritten += data
+        self._watch()
 
     def close(self) -> None:
         """Let the program see the end of its input, when all is written."""
         self._closing = True
-        if not self._unwritten:
+        if not self._unwritten and not self._behind:
             self._close_stdin()
 
     def cut_off(self, reason: str, *, at_once: bool = False) -> None:
@@ -84,6 +102,11 @@ class Worker:
             else:
                 self.child.end()
 
+    def _watch(self) -> None:
+        if not self._watched and self._stdin is not None:
+            self._watched = True
+            self._loop.watch(self._stdin, write=self._write)
+
     def _write(self) -> None:
         if self._stdin is None:
             return
@@ -94,15 +117,26 @@ class Worker:
         except OSError:  # EPIPE: it reads no more, and is most likely about to end
             self._close_stdin()
             self._unwritten.clear()
+            self._behind.clear()
             self._loop.call_later(_DEAF_S, self._deaf)
             return
         del self._unwritten[:written]
+        self._refill()
         if not self._unwritten:
             self._watched = False
             self._loop.unwatch(self._stdin)
             if self._closing:
                 self._close_stdin()
         self._on_written()
+
+    def _refill(self) -> None:
+        """Have a pipe full of bytes at hand, not more."""
+        while self._behind and len(self._unwritten) < PIPE_BYTES:
+            piece = next(self._behind[0], None)
+            if piece is None:
+                self._behind.popleft()
+            else:
+                self._unwritten += piece
 
     def _deaf(self) -> None:
         if not self.child.over:

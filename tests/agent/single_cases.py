@@ -227,11 +227,11 @@ _OBJECT = b'{"bucket": "b", "key": "k", "size": 1, "etag": "e", "content_type": 
 
 _STREAMS = [
     Case(
-        "an object reference is never fed to a program as if it were the object",
+        "an object reference is never fed to a program as if it were the object, nor given up",
         defined("cat"),
         [Message(_OBJECT, content_type=OBJECT_REFERENCE), "neighbour"],
-        [b"neighbour"],
-        dead=[Dead(_OBJECT, "S3")],
+        failed="no login for S3",
+        left=2,
     ),
     Case(
         "a program that never reads its stdin still answers",

@@ -193,7 +193,7 @@ def _reason(run: "Run") -> str:
 
 def _then(definition: ProcessDefinition, run: "Run") -> str:
     """Return what an operation would do about it."""
-    from agent.operator.single import Verdict, judge
+    from agent.operator.run import Verdict, judge
 
     failed = "the operation would be 'failed', its messages would wait"
     if run.exit is None:

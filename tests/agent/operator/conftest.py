@@ -1,6 +1,7 @@
 """Operator processes for the tests."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,24 @@ MakeDesk = Callable[..., Desk]
 
 @pytest.fixture
 def desk(session: Session, settings: Settings, tmp_path: Path) -> Iterator[MakeDesk]:
-    """Make a desk for a definition, with its operator started."""
+    """Make a desk for a definition, with its operator started; it has no S3."""
+    with _desks(session, settings, tmp_path) as make:
+        yield make
+
+
+@pytest.fixture
+def s3_desk(session: Session, s3_settings: Settings, tmp_path: Path) -> Iterator[MakeDesk]:
+    """Make a desk whose operator has S3; other `settings` say how."""
+    with _desks(session, s3_settings, tmp_path) as make:
+        yield make
+
+
+@contextmanager
+def _desks(session: Session, settings: Settings, folder: Path) -> Iterator[MakeDesk]:
     made: list[Desk] = []
 
-    def make(*, started: bool = True, **definition: Any) -> Desk:
-        made.append(Desk(session, settings, tmp_path / "scratch", **definition))
+    def make(*, started: bool = True, settings: Settings = settings, **definition: Any) -> Desk:
+        made.append(Desk(session, settings, folder / "scratch", **definition))
         if started:
             made[-1].start()
         return made[-1]

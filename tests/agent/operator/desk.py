@@ -49,7 +49,12 @@ class Desk:
             [sys.executable, "-m", "agent.operator"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd())},
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(Path.cwd()),
+                # where no login is given boto3 would ask the cloud that it believes to be in
+                "AWS_EC2_METADATA_DISABLED": "true",
+            },
         )
         self._lines: queue.Queue[dict[str, Any]] = queue.Queue()
         threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
@@ -64,6 +69,7 @@ class Desk:
                     definition=self.definition,
                     input_stream="a",
                     output_stream="b",
+                    objects=self.settings.objects,
                 )
             )
         )

@@ -104,11 +104,11 @@ def test_an_operator_that_dies_with_its_input_gives_it_up_and_nothing_else(desk:
     assert at.waiting("operations.op.dead") == 0
 
 
-def test_an_object_reference_waits_for_better_days(desk: MakeDesk) -> None:
+def test_a_reference_that_cannot_be_understood_is_given_up(desk: MakeDesk) -> None:
     at = desk(exec="cat")
     at.publish(Message(json.dumps({"bucket": "b"}).encode(), content_type=OBJECT_REFERENCE))
     (dead,) = at.dead()
-    assert "objects need S3" in dead.headers["x-streamboss-reason"]
+    assert "key: is missing" in dead.headers["x-streamboss-reason"]
     assert dead.content_type == OBJECT_REFERENCE
 
 

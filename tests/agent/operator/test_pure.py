@@ -14,9 +14,9 @@ from agent.operator.dead import HEADERS_BYTES, Death, dead_headers
 from agent.operator.ledger import Acks, Ledger
 from agent.operator.pace import FIRST, MOST, Pace
 from agent.operator.payload import from_stdout, kept_headers, to_stdin
+from agent.operator.run import Verdict, judge
 from agent.operator.sequencer import Sequencer
 from agent.operator.settle import Activity, Stillness, activity, stillness
-from agent.operator.single import Verdict, judge
 from agent.operator.tail import LogLines, Stderr, Tail, last_text
 from streams.broker.properties import headers_bytes
 from streams.definition import Limits, ProcessDefinition
