@@ -31,10 +31,15 @@ def in_order(connection: Connection, bucket: str, prefix: str, after: str) -> It
             yield from in_order(connection, bucket, heapq.heappop(folders), after)
         if found is None:
             heapq.heappush(folders, f"{name}/")
-        elif name > after:
+        elif name > after and not _is_a_folder(found):
             yield found
     while folders:
         yield from in_order(connection, bucket, heapq.heappop(folders), after)
+
+
+def _is_a_folder(found: ObjectInfo) -> bool:
+    """Say whether that is only a folder's mark: some servers leave one where objects were."""
+    return found.key.endswith("/") and not found.size
 
 
 def start_in(prefix: str, after: str) -> str:

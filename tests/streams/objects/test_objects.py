@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from types_boto3_s3 import S3Client
 
 from streams.access import S3Access
 from streams.errors import (
@@ -29,67 +30,64 @@ def test_importing_it_imports_no_boto3() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_what_is_written_is_what_is_fetched(objects: Objects, bucket: str, size: int) -> None:
+def test_what_is_written_is_what_is_fetched(
+    objects: Objects, bucket: str, key: str, size: int
+) -> None:
     content = os.urandom(size)
-    with objects.upload(bucket, "k", content_type="text/plain") as upload:
+    with objects.upload(bucket, key, content_type="text/plain") as upload:
         for start in range(0, size, 3_000_000):
             upload.write(content[start : start + 3_000_000])
         reference = upload.finish()
     assert reference == ObjectReference(
-        bucket, "k", size, objects.info(bucket, "k").etag, "text/plain"
+        bucket, key, size, objects.info(bucket, key).etag, "text/plain"
     )
     assert b"".join(objects.fetch(reference)) == content
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_a_file_goes_there_and_back(
-    objects: Objects, bucket: str, size: int, tmp_path: Path
+    objects: Objects, bucket: str, key: str, size: int, tmp_path: Path
 ) -> None:
     path = tmp_path / "file"
     path.write_bytes(content := os.urandom(size))
     sent: list[int] = []
-    reference = objects.upload_file(path, bucket, "k", on_bytes=sent.append)
+    reference = objects.upload_file(path, bucket, key, on_bytes=sent.append)
     came: list[int] = []
     with tempfile.TemporaryFile() as file:
         objects.fetch_into(reference, file, on_bytes=came.append)
         assert file.read() == content
     assert (sum(sent), sum(came)) == (size, size)
-    assert objects.info(bucket, "k").metadata["sha256"] == hashlib.sha256(content).hexdigest()
+    assert objects.info(bucket, key).metadata["sha256"] == hashlib.sha256(content).hexdigest()
 
 
-def test_small_things_go_at_once(objects: Objects, bucket: str) -> None:
-    reference = objects.put(bucket, "a/b", b"hello", metadata={"made-by": "us"})
-    info = objects.info(bucket, "a/b")
+def test_small_things_go_at_once(objects: Objects, bucket: str, key: str) -> None:
+    reference = objects.put(bucket, key, b"hello", metadata={"made-by": "us"})
+    info = objects.info(bucket, key)
     assert (info.size, info.etag, info.metadata["made-by"]) == (5, reference.etag, "us")
-    assert objects.get(bucket, "a/b") == b"hello"
+    assert objects.get(bucket, key) == b"hello"
 
 
-def test_an_upload_that_is_left_leaves_nothing(objects: Objects, bucket: str) -> None:
+def test_an_upload_that_is_left_leaves_nothing(
+    objects: Objects, bucket: str, key: str, client: S3Client
+) -> None:
     def broken_off() -> None:
-        with objects.upload(bucket, "k") as upload:
+        with objects.upload(bucket, key) as upload:
             upload.write(bytes(2 * PART_BYTES + 1))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         broken_off()
-    assert list(objects.list(bucket, "")) == []
-    assert unfinished(objects, bucket) == []
+    assert list(objects.list(bucket, key)) == []
+    assert not client.list_multipart_uploads(Bucket=bucket).get("Uploads")
 
 
-def unfinished(objects: Objects, bucket: str) -> list[str]:
-    with objects._connection.calling(bucket) as client:
-        return [
-            item["Key"] for item in client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
-        ]
-
-
-def test_another_object_of_that_name_is_no_object(objects: Objects, bucket: str) -> None:
-    first = objects.put(bucket, "k", b"first")
-    objects.put(bucket, "k", b"other")
+def test_another_object_of_that_name_is_no_object(objects: Objects, bucket: str, key: str) -> None:
+    first = objects.put(bucket, key, b"first")
+    objects.put(bucket, key, b"other")
     with pytest.raises(ObjectDamagedError, match="was replaced"):
         list(objects.fetch(first))
     with pytest.raises(ObjectDamagedError, match="5 bytes, not the 4"):
-        list(objects.fetch(ObjectReference(bucket, "k", size=4)))
+        list(objects.fetch(ObjectReference(bucket, key, size=4)))
 
 
 def test_what_isnt_there_is_missing(objects: Objects, bucket: str) -> None:
@@ -110,7 +108,7 @@ def test_what_s3_refuses_is_refused(objects: Objects, bucket: str) -> None:
 
 
 def test_without_a_login_nothing_is_asked(aws: S3Access, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # else boto3 asks 169.254.169.254
     with pytest.raises(ObjectLoginError, match="set AWS_ACCESS_KEY_ID"):
         Objects(S3Access(aws.endpoint_url)).get("bucket", "k")
     with pytest.raises(ObjectLoginError, match="must look like http://host:port"):
@@ -122,17 +120,18 @@ def test_where_nobody_listens_it_is_unreachable() -> None:
         Objects(S3Access("http://127.0.0.1:1", None, "key", "secret")).get("bucket", "k")
 
 
-def test_keys_are_listed_in_their_order(objects: Objects, bucket: str) -> None:
-    keys = sorted(["o/a", "o/a/b", "o/a-b", "o/a0", "o/a/c/d", "o/a-b/x", "o/b/x", "o/ü", "p"])
-    for key in keys:
-        objects.put(bucket, key, b"x")
-    assert [item.key for item in objects.list(bucket, "")] == keys
+def test_keys_are_listed_in_their_order(objects: Objects, bucket: str, key: str) -> None:
+    names = ["o/a", "o/a/b", "o/a-b", "o/a0", "o/a/c/d", "o/a-b/x", "o/b/x", "o/ü", "p"]
+    keys = sorted(f"{key}/{name}" for name in names)
+    for each in keys:
+        objects.put(bucket, each, b"x")
+    assert [item.key for item in objects.list(bucket, key)] == keys
     for after in keys:
-        assert [item.key for item in objects.list(bucket, "o/", after=after)] == [
-            key for key in keys if key.startswith("o/") and key > after
+        assert [item.key for item in objects.list(bucket, f"{key}/o/", after=after)] == [
+            each for each in keys if "/o/" in each and each > after
         ]
     objects.delete(bucket, [*keys[1:], "never there"])
-    assert [item.key for item in objects.list(bucket, "")] == keys[:1]
+    assert [item.key for item in objects.list(bucket, key)] == keys[:1]
 
 
 def test_a_bucket_is_made_once(objects: Objects) -> None:
@@ -140,12 +139,13 @@ def test_a_bucket_is_made_once(objects: Objects) -> None:
     assert not objects.ensure_bucket("made-once")
 
 
-def test_lifetimes_keep_the_rules_of_others(objects: Objects, bucket: str) -> None:
+def test_lifetimes_keep_the_rules_of_others(
+    objects: Objects, bucket: str, client: S3Client
+) -> None:
     assert objects.expire(bucket, "theirs/", 7)
     assert objects.expire(bucket, "outputs/", 7)
     assert objects.expire(bucket, "outputs/", 3)
-    with objects._connection.calling(bucket) as client:
-        rules = client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    rules = client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
     assert [(rule["Filter"]["Prefix"], rule["Expiration"]["Days"]) for rule in rules] == [
         ("theirs/", 7),
         ("outputs/", 3),
