@@ -5,8 +5,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def bar(what: str, size_bytes: int) -> Iterator[Callable[[int, int], None]]:
-    """Give a function that shows so many bytes, and so many messages."""
+def bar(what: str, size_bytes: int | None) -> Iterator[Callable[[int, int, int | None], None]]:
+    """Give a function that shows so many bytes, so many messages, and of how many bytes in all.
+
+    None, where nobody knows how many that will be.
+    """
     from rich.console import Console  # noqa: PLC0415 - 50 ms, for terminals alone
     from rich.progress import (  # noqa: PLC0415
         BarColumn,
@@ -20,13 +23,22 @@ def bar(what: str, size_bytes: int) -> Iterator[Callable[[int, int], None]]:
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(),
-        TextColumn("{task.fields[messages]:,} messages"),
+        TextColumn("{task.fields[messages]:,} messages, {task.fields[rate]:,.0f}/s"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as progress:
-        task = progress.add_task(what, total=size_bytes, messages=0)
+        task = progress.add_task(what, total=size_bytes, messages=0, rate=0.0)
 
-        def show(done_bytes: int, messages: int) -> None:
-            progress.update(task, completed=done_bytes, messages=messages, refresh=True)
+        def show(done_bytes: int, messages: int, size_bytes: int | None) -> None:
+            elapsed_s = progress.tasks[0].elapsed or 0.0
+            rate = messages / elapsed_s if elapsed_s else 0.0
+            progress.update(
+                task,
+                completed=done_bytes,
+                total=size_bytes,
+                messages=messages,
+                rate=rate,
+                refresh=True,
+            )
 
         yield show

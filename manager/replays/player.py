@@ -18,6 +18,8 @@ _ASK_S = 0.02
 class Player:
     """Plays a request; calls `on_done` when everything sent is confirmed, with what ended it.
 
+    `on_begin` is called once, when the stream to play onto was reached.
+
     After `stop`, and after an error, `position` says where to go on: everything before it arrived.
     """
 
@@ -28,6 +30,7 @@ class Player:
         request: ReplayRequest,
         playback: Playback,
         *,
+        on_begin: Callable[[], None] = lambda: None,
         on_done: Callable[[StreamsError | None], None],
         say: Callable[[str], None],
     ) -> None:
@@ -35,7 +38,8 @@ class Player:
         self._pace = Pace(request.speed)
         self._marks = {REPLAY: request.id, REPLAY_OF: request.stream}
         self._ids = MessageIds() if request.fresh_ids else None
-        self._on_done = on_done
+        self._on_begin, self._on_done = on_begin, on_done
+        self._has_begun = False
         self._held: tuple[Entry, float] | None = None
         self._timer: object = None
         self._error: StreamsError | None = None
@@ -83,6 +87,9 @@ class Player:
 
     def _play_on(self) -> None:
         """Send what is there, is due and has room."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._on_begin()
         try:
             while self._outflow.has_room and not self._stopping:
                 if (wait_s := self._play_next()) > 0:

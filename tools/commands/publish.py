@@ -201,16 +201,18 @@ class _Publishing:
         from tools.progress import bar
 
         with bar(f"publishing to {self._stream}", size) as show:
-            self._loop.call_later(_REDRAW_S, redraw := self._redrawing(show))
+            self._loop.call_later(_REDRAW_S, redraw := self._redrawing(show, size))
             yield
             redraw(last=True)
 
-    def _redrawing(self, show: Callable[[int, int], None]) -> Callable[..., None]:
+    def _redrawing(
+        self, show: Callable[[int, int, int | None], None], size: int
+    ) -> Callable[..., None]:
         def redraw(*, last: bool = False) -> None:
             whole = self._body is not None
             read = self._source.read_bytes if self._source else len(self._body or b"")
             confirmed = self._publisher.confirmed
-            show(read if confirmed or not whole else 0, confirmed)
+            show(read if confirmed or not whole else 0, confirmed, size)
             if not last:
                 self._loop.call_later(_REDRAW_S, redraw)
 
