@@ -14,6 +14,7 @@ from tools import console
 COMMANDS = {
     "publish": "publish",
     "consume": "consume",
+    "stream-file": "stream_file",
     "create-stream": "streams",
     "remove-stream": "streams",
     "streams": "streams",
@@ -50,6 +51,7 @@ HEADINGS = {
     "subscriptions": "Streams",
     "publish": "Streams",
     "consume": "Streams",
+    "stream_file": "Streams",
     "replays": "Archives",
     "operations": "Operations",
     "control": "Operations",

@@ -1,5 +1,6 @@
-"""A progress bar on stderr, drawn when told to: whoever runs a loop has no thread to spare."""
+"""Progress bars on stderr, on terminals alone."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -8,7 +9,8 @@ from contextlib import contextmanager
 def bar(what: str, size_bytes: int | None) -> Iterator[Callable[[int, int, int | None], None]]:
     """Give a function that shows so many bytes, so many messages, and of how many bytes in all.
 
-    None, where nobody knows how many that will be.
+    None, where nobody knows how many that will be. It draws when told to: whoever runs a loop has
+    no thread to spare.
     """
     from rich.console import Console  # noqa: PLC0415 - 50 ms, for terminals alone
     from rich.progress import (  # noqa: PLC0415
@@ -42,3 +44,35 @@ def bar(what: str, size_bytes: int | None) -> Iterator[Callable[[int, int, int |
             )
 
         yield show
+
+
+@contextmanager
+def transfer(what: str, size_bytes: int | None) -> Iterator[Callable[[int], None]]:
+    """Give a function that hears of each so many bytes that are through, from any thread.
+
+    Rate and time left are shown on a terminal, and nothing is left there at the end.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _bytes: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - 50 ms, for terminals alone
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(escape(what), total=size_bytes)
+        yield lambda number: progress.advance(task, number)

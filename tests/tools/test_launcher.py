@@ -22,6 +22,7 @@ QUICKSTART = {
     "create_operation.py": "create-operation",
     "publish.py": "publish",
     "consume.py": "consume",
+    "stream_file.py": "stream-file",
     "stream_boss.py": "manager",
 }
 

@@ -1,6 +1,5 @@
 """`publish`: stdin or a file onto a stream, every message confirmed."""
 
-import mimetypes
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from streams.framing import Framing
 from streams.message import MAX_INLINE_BYTES
 from tools import console
 from tools.commands.arguments import Stream
+from tools.files import guessed
 from tools.publisher import Publisher
 from tools.source import Source
 
@@ -74,8 +74,8 @@ def _typed(
     if chosen is not None:
         return lambda _body: chosen
     if file is not None:
-        guessed = mimetypes.guess_type(file.name)[0]
-        known = None if guessed is None or guessed.startswith("text/") else guessed
+        kind = guessed(file.name)
+        known = None if kind is None or kind.startswith("text/") else kind
         return lambda _body: known
     if framing in {Framing.LINES, Framing.NUL}:
         return lambda body: TEXT if _is_text(body) else BINARY

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from streams.settings import Settings
-from tools.stack import node, rabbitmq, readiness, seaweedfs
+from tools.stack import buckets, node, rabbitmq, readiness, seaweedfs
 from tools.stack.errors import PortTakenError, StackError
 from tools.stack.parts import SETPRIV, files_of, parts_of
 from tools.stack.processes import Identity
@@ -146,6 +146,7 @@ def _bring_up(place: Path, say: Progress) -> None:
     waiting = readiness.Waiting(supervisor, place, say)
     for part in servers:
         waiting.until_ready(part, partial(readiness.missing, part.name, state, place))
+    buckets.make(Settings.load(state.environment(place), place), say)
     node.join(state, agent, waiting)
 
 
