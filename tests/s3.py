@@ -1,5 +1,6 @@
 """A real S3 server of our own, on free ports, that may be killed and started again."""
 
+import json
 import secrets
 import shutil
 import subprocess
@@ -7,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import boto3
@@ -66,6 +67,11 @@ class S3Server:
                 raise RuntimeError(f"the S3 server did not start:\n{self.log()[-3000:]}")
             time.sleep(0.1)
 
+    @property
+    def guest(self) -> S3Access:
+        """A login that may read, and nothing else."""
+        return replace(self.access, access_key_id="guest", secret_access_key="guests-secret")
+
     @contextmanager
     def bucket(self) -> Iterator[str]:
         """Give a fresh bucket, gone with all that is in it at the end of the block."""
@@ -104,6 +110,14 @@ def _start(node: seaweedfs.Node) -> subprocess.Popen[bytes]:
         )
 
 
+def _admit_guests(node: seaweedfs.Node) -> None:
+    file = node.folder / "s3.json"
+    known = json.loads(file.read_text())
+    keys = {"accessKey": "guest", "secretKey": "guests-secret"}
+    guest = {"name": "guest", "credentials": [keys], "actions": ["Read", "List"]}
+    file.write_text(json.dumps({"identities": [*known["identities"], guest]}))
+
+
 @contextmanager
 def running_s3() -> Iterator[S3Server]:
     """Run a server for the length of a `with` block."""
@@ -114,6 +128,7 @@ def running_s3() -> Iterator[S3Server]:
         folder, seaweedfs.Ports(*free_ports(8)), secrets.token_hex(8), secrets.token_hex(16)
     )
     node.write_files()
+    _admit_guests(node)
     server = S3Server(node, _start(node))
     try:
         server.wait_ready()

@@ -110,14 +110,15 @@ def _by_parts(
 ) -> ObjectReference:
     size = before.st_size
     part_bytes = part_bytes_for(size)
-    multipart = target.start(part_bytes, hashlib.file_digest(file, "sha256").hexdigest())
+    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
 
-    def put(number: int) -> int:
-        data = os.pread(file.fileno(), part_bytes, (number - 1) * part_bytes)
-        multipart.put(number, data)
-        return len(data)
+    with _aborted_on_failure(target, part_bytes, sha256) as (pool, multipart):
 
-    with _aborted_on_failure(multipart) as pool:
+        def put(number: int) -> int:
+            data = os.pread(file.fileno(), part_bytes, (number - 1) * part_bytes)
+            multipart.put(number, data)
+            return len(data)
+
         for sent in pool.map(put, range(1, -(-size // part_bytes) + 1)):
             if on_bytes:
                 on_bytes(sent)
@@ -128,13 +129,24 @@ def _by_parts(
 
 
 @contextmanager
-def _aborted_on_failure(multipart: Multipart) -> Iterator[ThreadPoolExecutor]:
-    """Give threads for the parts; on any failure, ^C included, no part is left behind."""
-    pool = ThreadPoolExecutor(multipart.target.connection.connections, thread_name_prefix="upload")
+def _aborted_on_failure(
+    target: Target, part_bytes: int, sha256: str
+) -> Iterator[tuple[ThreadPoolExecutor, Multipart]]:
+    """Give threads, and where they put parts; on any failure, ^C included, none is left behind."""
+    pool = ThreadPoolExecutor(target.connection.connections, thread_name_prefix="upload")
+    begun: list[Multipart] = []
+
+    def begin() -> None:
+        begun.append(target.start(part_bytes, sha256))
+
     try:
-        yield pool
+        pool.submit(
+            begin
+        ).result()  # not here: ^C could come between S3's answer and our note of it
+        yield pool, begun[0]
     except BaseException:
         pool.shutdown(cancel_futures=True)  # first: a part that arrives after the abort would stay
-        multipart.abort()
+        for multipart in begun:
+            multipart.abort()
         raise
     pool.shutdown()
