@@ -6,13 +6,31 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from manager import events
-from manager.model import NodeState, Operation, OperationStatus
+from manager.model import ArchiveStatus, NodeState, Operation, OperationStatus
 from manager.rates import RateMeter, Rates, summed
 from manager.reconcile.plan import Verdict
+from streams import names
 from streams.control import OperatorReport
+from streams.names import QueueRole
 
 #: Backlog unacknowledged included, and dead letters, of each operation.
 Depths = Mapping[str, tuple[int, int]]
+
+
+def operation_depths(queues: Mapping[str, int]) -> Depths:
+    """Return the depths of operations from those of queues."""
+    operations = {
+        parsed.owner
+        for queue in queues
+        if (parsed := names.parse_queue(queue)).role is QueueRole.OPERATION
+    }
+    return {
+        operation: (
+            queues[names.operation_queue(operation)],
+            queues.get(names.dead_queue(operation), 0),
+        )
+        for operation in operations
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +57,7 @@ class Board:
 
     def __init__(self) -> None:
         self.statuses: Mapping[str, OperationStatus] = {}
+        self.archives: Mapping[str, ArchiveStatus] = {}
         self._nodes: Mapping[str, NodeState] = {}
         self._meter = RateMeter()
 
@@ -72,6 +91,21 @@ class Board:
             events.state_changed("node", name, before=before.get(name), after=state, reason="")
             for name, state in nodes.items()
             if before.get(name) is not state
+        ]
+
+    def see_archives(self, archives: Mapping[str, ArchiveStatus]) -> list[bytes]:
+        """Keep how each archive is; return an event for each change of state."""
+        before, self.archives = self.archives, archives
+        return [
+            events.state_changed(
+                "archive",
+                stream,
+                before=before[stream].state if stream in before else None,
+                after=status.state,
+                reason=status.reason,
+            )
+            for stream, status in archives.items()
+            if stream not in before or before[stream].state is not status.state
         ]
 
     def _status(self, name: str, verdict: Verdict, load: Load) -> OperationStatus:

@@ -51,7 +51,9 @@ class ManagerBroker:
 
     # ---- topology
 
-    def ensure(self, streams: Iterable[str], operations: Iterable[str]) -> None:
+    def ensure(
+        self, streams: Iterable[str], operations: Iterable[str], archives: Iterable[str]
+    ) -> None:
         """Declare what of these the broker doesn't have (a new broker, a lost exchange)."""
         self._on_channel(topology.declare_control)
         there = set(self.management.exchange_names())
@@ -62,6 +64,8 @@ class ManagerBroker:
         for operation in operations:
             if not {names.operation_queue(operation), names.dead_queue(operation)} <= queues:
                 self.create_operation(operation)
+        for stream in archives:
+            self.create_archive(stream)
 
     def create_stream(self, name: str) -> None:
         """Make sure that the stream's exchange exists."""
@@ -95,6 +99,14 @@ class ManagerBroker:
                 topology.unbind_operation, operation=operation.name, stream=operation.input_stream
             )
         )
+
+    def create_archive(self, stream: str) -> None:
+        """Make sure that the queue of the stream's archive exists, and collects."""
+        self._on_channel(partial(topology.declare_archive, stream=stream))
+
+    def unbind_archive(self, stream: str) -> None:
+        """Let the stream's archive collect nothing more; what waits stays."""
+        self._on_channel(partial(topology.unbind_archive, stream=stream))
 
     def foreign_bindings(self, stream: str) -> list[str]:
         """Return the queues, other than operations', that collect the stream."""
@@ -130,21 +142,9 @@ class ManagerBroker:
         answer = self._on_channel(lambda channel: channel.queue_declare(queue, passive=True))
         return int(answer.method.message_count)
 
-    def backlogs(self) -> dict[str, tuple[int, int]]:
-        """Return for each operation its messages, unacknowledged included, and dead letters."""
-        counts = {q["name"]: int(q.get("messages", 0)) for q in self.management.queues()}
-        operations = {
-            parsed.owner
-            for queue in counts
-            if (parsed := names.parse_queue(queue)).role is QueueRole.OPERATION
-        }
-        return {
-            operation: (
-                counts[names.operation_queue(operation)],
-                counts.get(names.dead_queue(operation), 0),
-            )
-            for operation in operations
-        }
+    def queue_depths(self) -> dict[str, int]:
+        """Return how many messages each queue has, unacknowledged included."""
+        return {q["name"]: int(q.get("messages", 0)) for q in self.management.queues()}
 
     def purge(self, operation: str) -> int:
         """Throw away what waits for the operation; return how many."""

@@ -131,6 +131,18 @@ class ManagerClient:
         """Return the last lines of an operation's stderr, oldest first."""
         return list(self._pages(_path("operations", name, "logs")))
 
+    def archive(self, stream: str) -> Json:
+        """Return how the archive of a stream is, and what it holds."""
+        return self._json("GET", _path("streams", stream, "archive"))
+
+    def begin_archive(self, stream: str, **options: Any) -> Json:
+        """Begin to archive a stream, or change `passive` and `keep_days`; return the archive."""
+        return self._json("PUT", _path("streams", stream, "archive"), options)
+
+    def stop_archive(self, stream: str) -> Json:
+        """Stop archiving a stream; what waits is stored first. Return the archive."""
+        return self._json("DELETE", _path("streams", stream, "archive"))
+
     def add_node(self, name: str, **options: Any) -> Json:
         """Add a node; return the content of its agent.json, which is shown this once."""
         config: Json = self._json("POST", "nodes/", {"name": name, **options})["config"]

@@ -30,6 +30,8 @@ class BrokerView:
 
     bindings: frozenset[Binding] = frozenset()
     consumed: Mapping[str, int] = field(default_factory=dict)
+    #: archives' queues that only take what is made anyway
+    passive: frozenset[str] = frozenset()
 
     def is_bound(self, operation: str, stream: str) -> bool:
         """Say whether the operation's queue collects the stream."""
@@ -113,8 +115,10 @@ def _outside(queues: Iterable[str], view: BrokerView) -> bool:
 
 def _is_demand(queue: str, view: BrokerView) -> bool:
     match names.parse_queue(queue).role:
-        case QueueRole.SUBSCRIPTION | QueueRole.ARCHIVE:
+        case QueueRole.SUBSCRIPTION:
             return True
+        case QueueRole.ARCHIVE:
+            return queue not in view.passive
         case QueueRole.CONSUMER | QueueRole.FOREIGN:
             return view.consumed.get(queue, 0) > 0
         case _:

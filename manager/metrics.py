@@ -1,12 +1,25 @@
 """What Prometheus is told: operations, nodes, the manager itself."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from manager.model import NodeState, NodeStatus, OperationState, OperationStatus
+from manager.model import (
+    Archive,
+    ArchiveState,
+    ArchiveStatus,
+    NodeState,
+    NodeStatus,
+    OperationState,
+    OperationStatus,
+)
 
+_TALLIES = {
+    "messages": "messages in the archive",
+    "segments": "segments of the archive",
+    "size_bytes": "bytes of the archive's segments",
+}
 _COUNTERS = ("received", "published", "acknowledged", "retried", "dead_lettered", "uncollected")
 
 
@@ -17,12 +30,14 @@ class _Now:
         self,
         statuses: Mapping[str, OperationStatus],
         nodes: Iterable[NodeStatus],
+        archives: Iterable[tuple[Archive, ArchiveStatus]],
         *,
         leads: bool,
         live: bool,
     ) -> None:
         self._statuses = statuses
         self._nodes = list(nodes)
+        self._archives = list(archives)
         self._leads, self._live = leads, live
 
     def collect(self) -> Iterable[Metric]:
@@ -41,6 +56,8 @@ class _Now:
         yield self._backlog("backlog_messages", "messages that wait or are being worked on")
         yield self._backlog("dead_letters", "messages given up on")
         yield self._node_states()
+        yield self._archive_states()
+        yield from self._archive_tallies()
 
     def _states(self) -> Metric:
         family = GaugeMetricFamily(
@@ -78,11 +95,39 @@ class _Now:
                 family.add_metric((node.name, state), float(node.state is state))
         return family
 
+    def _archive_states(self) -> Metric:
+        family = GaugeMetricFamily(
+            "streamboss_archive_state", "1 for the state it is in", labels=("stream", "state")
+        )
+        for archive, status in self._archives:
+            for state in ArchiveState:
+                family.add_metric((archive.stream, state), float(status.state is state))
+        return family
+
+    def _archive_tallies(self) -> Iterator[Metric]:
+        for name, text in _TALLIES.items():
+            family = GaugeMetricFamily(f"streamboss_archive_{name}", text, labels=["stream"])
+            for archive, _ in self._archives:
+                family.add_metric([archive.stream], getattr(archive.tally, name))
+            yield family
+        lag = GaugeMetricFamily(
+            "streamboss_archive_lag_messages", "messages not yet stored", labels=["stream"]
+        )
+        for archive, status in self._archives:
+            if status.lag_messages is not None:
+                lag.add_metric([archive.stream], status.lag_messages)
+        yield lag
+
 
 def exposition(
-    statuses: Mapping[str, OperationStatus], nodes: Iterable[NodeStatus], *, leads: bool, live: bool
+    statuses: Mapping[str, OperationStatus],
+    nodes: Iterable[NodeStatus],
+    archives: Iterable[tuple[Archive, ArchiveStatus]],
+    *,
+    leads: bool,
+    live: bool,
 ) -> bytes:
     """Return everything in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Now(statuses, nodes, leads=leads, live=live))
+    registry.register(_Now(statuses, nodes, archives, leads=leads, live=live))
     return generate_latest(registry)

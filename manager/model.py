@@ -112,6 +112,66 @@ class Operation:
     backlog: Backlog = Backlog()
 
 
+class ArchivePhase(StrEnum):
+    """What a person asked of an archive, and whether its end has come."""
+
+    RECORDING = "recording"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+class ArchiveState(StrEnum):
+    """What an archive does just now; `reason` says why in a sentence."""
+
+    RECORDING = "recording"
+    WAITING = "waiting"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What an archive holds, as of its last acknowledged segment.
+
+    Positions number its messages from 0: those before `first_position` are no longer kept.
+    """
+
+    segments: int = 0
+    size_bytes: int = 0
+    first_position: int = 0
+    next_position: int = 0
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+    last_key: str | None = None
+
+    @property
+    def messages(self) -> int:
+        """How many messages it holds."""
+        return self.next_position - self.first_position
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The archive of a stream; `problem` is what its archiver can't get over just now."""
+
+    stream: str
+    owner: str
+    phase: ArchivePhase = ArchivePhase.RECORDING
+    passive: bool = False
+    keep_days: float | None = None
+    problem: str = ""
+    tally: Tally = Tally()
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveStatus:
+    """An archive as the manager sees it now. The lag counts messages that aren't stored yet."""
+
+    state: ArchiveState
+    reason: str = ""
+    lag_messages: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
     """A node that was added; what it is and does comes from its heartbeats."""

@@ -4,18 +4,23 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
 
 from manager import metrics
-from manager.board import Board, Clock, Depths, Load
+from manager.archives import ArchivePlace, status_of, undemanding
+from manager.board import Board, Clock, Load, operation_depths
 from manager.broker import ManagerBroker
-from manager.demand import stream_consumers
+from manager.demand import BrokerView, stream_consumers
 from manager.dispatcher import NodeView, instances_for
 from manager.fleet import Fleet
 from manager.lease import Lease, LeaseStore
 from manager.model import (
+    Archive,
+    ArchivePhase,
+    ArchiveStatus,
     LogEntry,
     NodeRecord,
     NodeState,
@@ -27,6 +32,7 @@ from manager.model import (
 from manager.reconcile.apply import Applier
 from manager.reconcile.plan import Memory, Observed, Plan, plan
 from manager.watch import BrokerWatch
+from streams import names
 from streams.control import LATE_S
 from streams.errors import BrokerError, ControlError, StreamsError
 from streams.settings import Settings
@@ -51,6 +57,9 @@ class RuntimeStore(LeaseStore, Protocol):
     def list_streams(self) -> list[Stream]:
         """Return every stream."""
 
+    def list_archives(self) -> list[Archive]:
+        """Return every archive."""
+
     def list_nodes(self) -> list[NodeRecord]:
         """Return every node that was added."""
 
@@ -63,6 +72,7 @@ class Runtime:
         self._lease = Lease(store)
         self._fleet = Fleet()
         self.broker = ManagerBroker(settings, self._hear)
+        self.place = ArchivePlace(settings)
         self._watch = BrokerWatch(settings, self.broker.management, self.poke)
         self._applier = Applier(self.broker, self._watch)
         self._board = Board()
@@ -71,7 +81,8 @@ class Runtime:
         self._started_s = time.monotonic()
         self._memory: Mapping[str, Memory] = {}
         self._unsaid: deque[bytes] = deque(maxlen=_MOST_UNSAID)
-        self._depths: Depths = {}
+        self._queues: Mapping[str, int] = {}
+        self._archives: list[Archive] = []
         self._depths_clock, self._refresh_clock = Clock(), Clock()
         self._ensured = self._is_settled = False
         self._term: int | None = None
@@ -106,6 +117,15 @@ class Runtime:
         """Return how each operation is."""
         return self._board.statuses
 
+    def archive_status(self, archive: Archive) -> ArchiveStatus:
+        """Return how an archive is."""
+        queue = names.archive_queue(archive.stream)
+        return status_of(
+            archive,
+            archivers=self._watch.view().consumed.get(queue, 0),
+            lag_messages=self._queues.get(queue),
+        )
+
     def nodes(self) -> list[NodeStatus]:
         """Return how each node is, those never heard of included."""
         heard = self._fleet.statuses()
@@ -124,8 +144,8 @@ class Runtime:
 
     def stream_consumers(self) -> Mapping[str, int]:
         """Return how many queues outside collect each stream."""
-        names = (stream.name for stream in self._store.list_streams())
-        return stream_consumers(names, self._watch.view())
+        streams = (stream.name for stream in self._store.list_streams())
+        return stream_consumers(streams, self._view())
 
     def live(self) -> bool:
         """Say whether changes on the broker are seen at once, or every two seconds."""
@@ -134,7 +154,11 @@ class Runtime:
     def metrics(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return metrics.exposition(
-            self.statuses(), self.nodes(), leads=self._term is not None, live=self.live()
+            self.statuses(),
+            self.nodes(),
+            self._archives_now(),
+            leads=self._term is not None,
+            live=self.live(),
         )
 
     # ---- the loop
@@ -181,10 +205,11 @@ class Runtime:
         if not self._watch.seeded or self._refresh_clock.due(self._refresh_s()):
             self._watch.refresh()
         operations = self._store.list_operations()
+        self._archives = self._store.list_archives()
         added = {record.name for record in self._store.list_nodes()}
         self._ensure(operations)
         nodes = [view for view in self._fleet.views() if view.name in added]
-        load = self._board.load(self._fleet.reports(), self._read_depths())
+        load = self._board.load(self._fleet.reports(), operation_depths(self._read_depths()))
         made = plan(self._observed(operations, nodes, added, load))
         problems: list[str] = []
         if self._term is not None:
@@ -200,7 +225,7 @@ class Runtime:
         return Observed(
             now=time.monotonic(),
             operations=operations,
-            view=self._watch.view(),
+            view=self._view(),
             nodes=nodes,
             settled=self._settled(added),
             demand_known=self._watch.whole,
@@ -222,7 +247,8 @@ class Runtime:
             raise BrokerError("the broker is not connected")
         if not self._ensured and self._term is not None:
             streams = [stream.name for stream in self._store.list_streams()]
-            self.broker.ensure(streams, [o.name for o in operations])
+            recorded = [a.stream for a in self._archives if a.phase is ArchivePhase.RECORDING]
+            self.broker.ensure(streams, [o.name for o in operations], recorded)
             self._ensured = True
 
     def _settled(self, added: set[str]) -> bool:
@@ -235,11 +261,18 @@ class Runtime:
             self._is_settled = added <= self._fleet.heard() or waited_s >= LATE_S
         return self._is_settled
 
-    def _read_depths(self) -> Depths:
+    def _read_depths(self) -> Mapping[str, int]:
         active = any(memory.nodes for memory in self._memory.values())
+        active = active or any(a.phase is not ArchivePhase.STOPPED for a in self._archives)
         if self._depths_clock.due(DEPTHS_S if active else REFRESH_S):
-            self._depths = self.broker.backlogs()
-        return self._depths
+            self._queues = self.broker.queue_depths()
+        return self._queues
+
+    def _view(self) -> BrokerView:
+        return replace(self._watch.view(), passive=undemanding(self._archives))
+
+    def _archives_now(self) -> list[tuple[Archive, ArchiveStatus]]:
+        return [(archive, self.archive_status(archive)) for archive in self._archives]
 
     def _tell(self, made: Plan, nodes: list[NodeView], load: Load) -> None:
         """Keep how everything is, and publish what changed."""
@@ -247,6 +280,7 @@ class Runtime:
             return
         happened = self._board.judge(made.verdicts, load)
         happened += self._board.see_nodes({node.name: node.state for node in nodes})
+        happened += self._board.see_archives({a.stream: s for a, s in self._archives_now()})
         if self._term is None:
             return
         self._unsaid.extend(happened)

@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from manager.model import Backlog, DeadLetter, LogEntry, NodeStatus, OperationStatus
+from manager.archives import Place
+from manager.model import (
+    Archive,
+    ArchiveStatus,
+    Backlog,
+    DeadLetter,
+    LogEntry,
+    NodeStatus,
+    OperationStatus,
+)
 from manager.store import Store
 from manager.users import Users
 
@@ -39,6 +48,12 @@ class Broker(Protocol):
     def purge_dead(self, name: str) -> int:
         """Throw away an operation's dead letters; return how many."""
 
+    def create_archive(self, stream: str) -> None:
+        """Make sure that the queue of a stream's archive exists, and collects."""
+
+    def unbind_archive(self, stream: str) -> None:
+        """Let the archive of a stream collect nothing more."""
+
     def subscriptions(self) -> Sequence[tuple[str, int]]:
         """Return each subscription's queue and how many messages wait in it."""
 
@@ -61,6 +76,13 @@ class Runtime(Protocol):
     @property
     def broker(self) -> Broker:
         """The broker's topology."""
+
+    @property
+    def place(self) -> Place:
+        """Where archives are stored."""
+
+    def archive_status(self, archive: Archive) -> ArchiveStatus:
+        """Return how an archive is."""
 
     def poke(self) -> None:
         """Look at the store now: something changed."""

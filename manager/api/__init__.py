@@ -7,6 +7,7 @@ answers. Nothing here touches SQL or AMQP.
 from fastapi import FastAPI
 
 from manager.api import (
+    archives,
     health,
     nodes,
     openapi,
@@ -23,7 +24,7 @@ from manager.services import Services
 
 __all__ = ["create_app"]
 
-_PLACES = (process_definition, streams, operations, nodes, users, subscriptions, health)
+_PLACES = (process_definition, streams, archives, operations, nodes, users, subscriptions, health)
 
 
 def create_app(services: Services) -> FastAPI:

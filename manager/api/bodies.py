@@ -46,6 +46,13 @@ class StreamBody(Strict):
     name: StreamName
 
 
+class ArchiveBody(Strict):
+    """What is asked of an archive; `keep_days` null keeps everything."""
+
+    passive: bool = False
+    keep_days: Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] | None = None
+
+
 class OperationBody(OperationOptions):
     """An operation."""
 
@@ -166,6 +173,7 @@ def takes(kind: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
 KINDS: Sequence[type[BaseModel]] = (
     DefinitionBody,
     StreamBody,
+    ArchiveBody,
     OperationBody,
     OperationPatch,
     NodeBody,

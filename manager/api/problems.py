@@ -23,6 +23,8 @@ from streams.errors import (
     BrokerError,
     DefinitionError,
     InvalidNameError,
+    ObjectError,
+    ObjectsUnreachableError,
     StreamsError,
     TopologyConflictError,
 )
@@ -39,6 +41,8 @@ STATUS: tuple[tuple[type[StreamsError], HTTPStatus], ...] = (
     (InvalidNameError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (StoreUnavailableError, HTTPStatus.SERVICE_UNAVAILABLE),
     (BrokerError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (ObjectsUnreachableError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (ObjectError, HTTPStatus.CONFLICT),
 )
 _HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
     HTTPStatus.UNAUTHORIZED: {

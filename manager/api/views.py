@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from manager.model import (
+    Archive,
+    ArchiveStatus,
     DeadLetter,
     Definition,
     LogEntry,
@@ -69,6 +71,27 @@ def operation(value: Operation, status: OperationStatus) -> Json:
         "rate_out": status.rate_out,
         "counters": status.counters.model_dump(mode="json"),
         "resource_uri": f"/api/operations/{value.name}/",
+    }
+
+
+def archive(value: Archive, status: ArchiveStatus, place: str | None) -> Json:
+    """Show an archive: what was asked, what it holds, and how it is."""
+    tally = value.tally
+    return {
+        "stream": value.stream,
+        "owner": value.owner,
+        "place": place,
+        "state": status.state.value,
+        "reason": status.reason,
+        "passive": value.passive,
+        "keep_days": value.keep_days,
+        "messages": tally.messages,
+        "segments": tally.segments,
+        "size_bytes": tally.size_bytes,
+        "first_at": _instant(tally.first_at),
+        "last_at": _instant(tally.last_at),
+        "lag_messages": status.lag_messages,
+        "resource_uri": f"/api/streams/{value.stream}/archive/",
     }
 
 

@@ -3,6 +3,7 @@
 Each method is one transaction and may be called from any thread.
 """
 
+from manager.store.archives import ArchiveQueries
 from manager.store.database import database_url
 from manager.store.definitions import DefinitionQueries
 from manager.store.leases import LeaseQueries
@@ -16,7 +17,13 @@ __all__ = ["Page", "Store", "database_url"]
 
 
 class Store(
-    DefinitionQueries, StreamQueries, OperationQueries, NodeQueries, UserQueries, LeaseQueries
+    DefinitionQueries,
+    StreamQueries,
+    OperationQueries,
+    ArchiveQueries,
+    NodeQueries,
+    UserQueries,
+    LeaseQueries,
 ):
     """One database: `Store("sqlite:////path/manager.db")`; opens nothing before its first use.
 

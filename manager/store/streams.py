@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from manager.errors import ConflictError, NotFoundError, listed
 from manager.model import Stream
+from manager.store.archives import forget_stopped
 from manager.store.database import Database
 from manager.store.paging import Page, paged
 from manager.store.tables import OperationRow, StreamRow
@@ -62,6 +63,7 @@ class StreamQueries(Database):
                 raise ConflictError(
                     f"stream {name!r} is used by {listed('operation', users)}: remove them first"
                 )
+            forget_stopped(session, name)
             session.delete(row)
             session.flush()
             yield

@@ -3,7 +3,16 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, MetaData, String, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    MetaData,
+    String,
+    TypeDecorator,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -103,6 +112,27 @@ class OperationRow(Base):
     linger_s: Mapped[float]
     drain_s: Mapped[float]
     backlog: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(Instant, default=now)
+
+
+class ArchiveRow(Base):
+    """A stream's archive: what was asked of it, and what it holds."""
+
+    __tablename__ = "archives"
+    stream: Mapped[str] = mapped_column(ForeignKey("streams.name"), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(100))
+    phase: Mapped[str] = mapped_column(String(10))
+    passive: Mapped[bool]
+    keep_days: Mapped[float | None]
+    problem: Mapped[str] = mapped_column(String(1000), default="")
+    segments: Mapped[int] = mapped_column(BigInteger, default=0)
+    size_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    first_position: Mapped[int] = mapped_column(BigInteger, default=0)
+    next_position: Mapped[int] = mapped_column(BigInteger, default=0)
+    first_at: Mapped[datetime | None] = mapped_column(Instant)
+    last_at: Mapped[datetime | None] = mapped_column(Instant)
+    last_key: Mapped[str | None] = mapped_column(String(300))
+    swept_at: Mapped[datetime | None] = mapped_column(Instant)
     created_at: Mapped[datetime] = mapped_column(Instant, default=now)
 
 

@@ -9,7 +9,15 @@ from manager.errors import ConflictError, NotFoundError
 from manager.model import Role, User
 from manager.store.database import Database
 from manager.store.paging import Page, paged
-from manager.store.tables import DefinitionRow, NodeRow, OperationRow, StreamRow, TokenRow, UserRow
+from manager.store.tables import (
+    ArchiveRow,
+    DefinitionRow,
+    NodeRow,
+    OperationRow,
+    StreamRow,
+    TokenRow,
+    UserRow,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,7 @@ class UserQueries(Database):
             if name == heir:
                 raise ConflictError(f"user {name!r} can't remove themselves: ask another admin")
             _keep_an_admin(session, row)
-            for table in (DefinitionRow, StreamRow, OperationRow, NodeRow):
+            for table in (DefinitionRow, StreamRow, OperationRow, ArchiveRow, NodeRow):
                 session.execute(update(table).where(table.owner == name).values(owner=heir))
             session.delete(row)
 

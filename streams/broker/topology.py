@@ -5,6 +5,8 @@ from pika.adapters.blocking_connection import BlockingChannel
 from streams import names
 
 _QUORUM = {"x-queue-type": "quorum"}
+#: Its order is the archive's order, so one archiver at a time takes it.
+_ARCHIVE = {**_QUORUM, "x-single-active-consumer": True}
 
 
 def declare_stream(channel: BlockingChannel, stream: str) -> None:
@@ -60,6 +62,23 @@ def declare_subscription(channel: BlockingChannel, stream: str, name: str) -> st
     channel.queue_declare(queue, durable=True, arguments=_QUORUM)
     channel.queue_bind(queue, names.exchange(stream))
     return queue
+
+
+def declare_archive(channel: BlockingChannel, stream: str) -> None:
+    """Make sure that the queue which collects `stream` for its archive exists, and collects."""
+    queue = names.archive_queue(stream)
+    channel.queue_declare(queue, durable=True, arguments=_ARCHIVE)
+    channel.queue_bind(queue, names.exchange(stream))
+
+
+def unbind_archive(channel: BlockingChannel, stream: str) -> None:
+    """Let the archive of `stream` collect nothing more; what waits in its queue stays."""
+    channel.queue_unbind(names.archive_queue(stream), names.exchange(stream))
+
+
+def delete_archive(channel: BlockingChannel, stream: str) -> None:
+    """Delete the queue that collected `stream` for its archive."""
+    channel.queue_delete(names.archive_queue(stream))
 
 
 def _count(answer: object) -> int:

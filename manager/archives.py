@@ -1,0 +1,104 @@
+"""Archives as a person asks for them: begun, changed, stopped; and how each one is.
+
+What is recorded is the archiver's part; here are its queue, its row in the store, and its state.
+"""
+
+from typing import TYPE_CHECKING, Protocol
+
+from manager.errors import ConflictError
+from manager.model import Archive, ArchivePhase, ArchiveState, ArchiveStatus
+from streams import names
+from streams.access import S3Access
+from streams.errors import SettingsError
+from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from manager.services import Services
+    from streams.objects import Objects
+
+_NO_ARCHIVER = (
+    "no archiver takes it, the broker keeps what comes: start 'streamboss manager --role archiver'"
+)
+
+
+class Place(Protocol):
+    """Where archives are stored."""
+
+    def need_bucket(self) -> str:
+        """Return the bucket, which exists."""
+
+    def of(self, stream: str) -> str | None:
+        """Return where the archive of a stream is; None without a bucket."""
+
+
+class ArchivePlace:
+    """The bucket of archives; S3 isn't spoken to before somebody needs it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._access: S3Access = settings.s3
+        self._objects: Objects | None = None
+
+    def need_bucket(self) -> str:
+        """Return the bucket; it is made if there is none and we may.
+
+        Raises:
+            ConflictError: none is set; says how to get one.
+            ObjectError: it can't be reached, or we may not.
+        """
+        try:
+            bucket = self._settings.need_bucket()
+        except SettingsError as error:
+            raise ConflictError(f"archives need S3: {error}") from None
+        if self._objects is None:
+            from streams.objects import Objects  # noqa: PLC0415 - only who archives pays for it
+
+            self._objects = Objects(self._access)
+        self._objects.ensure_bucket(bucket)
+        return bucket
+
+    def of(self, stream: str) -> str | None:
+        """Return where the archive of a stream is; None without a bucket."""
+        bucket = self._settings.bucket
+        return f"s3://{bucket}/archives/{stream}/" if bucket else None
+
+
+def begin(
+    services: "Services", stream: str, owner: str, *, passive: bool, keep_days: float | None
+) -> bool:
+    """Begin the archive of a stream, or change it; return whether it is begun now.
+
+    Raises:
+        NotFoundError: there is no such stream.
+        ConflictError, ObjectError: there is no place for it.
+    """
+    services.store.get_stream(stream)
+    services.runtime.place.need_bucket()
+    with services.store.begun_archive(stream, owner, passive=passive, keep_days=keep_days) as begun:
+        services.runtime.broker.create_archive(stream)
+    services.runtime.poke()
+    return begun
+
+
+def stop(services: "Services", stream: str) -> None:
+    """Let nothing more into an archive; its archiver stores what waits, and ends it."""
+    with services.store.stopping_archive(stream) as stopping:
+        if stopping:
+            services.runtime.broker.unbind_archive(stream)
+    services.runtime.poke()
+
+
+def status_of(archive: Archive, *, archivers: int, lag_messages: int | None) -> ArchiveStatus:
+    """Return how an archive is, from what was asked and who takes its queue. Pure."""
+    if archive.phase is ArchivePhase.STOPPED:
+        return ArchiveStatus(ArchiveState.STOPPED)
+    reason = archive.problem or ("" if archivers else _NO_ARCHIVER)
+    if archive.phase is ArchivePhase.STOPPING:
+        return ArchiveStatus(ArchiveState.STOPPING, reason or "stores what waits", lag_messages)
+    state = ArchiveState.WAITING if reason else ArchiveState.RECORDING
+    return ArchiveStatus(state, reason, lag_messages)
+
+
+def undemanding(archives: list[Archive]) -> frozenset[str]:
+    """Return the queues of archives that only record what is made anyway."""
+    return frozenset(names.archive_queue(a.stream) for a in archives if a.passive)
