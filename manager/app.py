@@ -15,6 +15,7 @@ from manager.errors import StoreUnavailableError
 from manager.runtime import Runtime
 from manager.services import Services
 from manager.store import Store, database_url
+from manager.sweep import Sweep
 from manager.users import Users
 from streams.errors import SettingsError
 from streams.settings import Settings
@@ -42,16 +43,19 @@ def run(settings: Settings, host: str = LOOPBACK, port: int | None = None) -> No
     store = Store(database_url(settings, Path.cwd()))
     users = Users(store, first=_first_admin(settings))
     runtime = Runtime(settings, store)
+    sweep = Sweep(settings, runtime.leads)
     server = server_of(Services(store, users, runtime))
     # uvicorn hands a signal on when it is done: this is what it then meets, instead of the end
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     with listening(host, port) as listener:
         runtime.start()
+        sweep.start()
         try:
             _prepare(users)
             print(f"manager: {address(listener)}", flush=True)  # noqa: T201 - the result
             server.run(sockets=[listener])
         finally:
+            sweep.stop()
             runtime.stop()
             store.close()
 
@@ -115,7 +119,7 @@ def _log_to_stderr() -> None:
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
     # what these have to say about each request and connection, we say once and in our words
-    for name in ("httpx", "alembic", "uvicorn"):
+    for name in ("httpx", "alembic", "uvicorn", "boto3", "botocore"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     structlog.configure(

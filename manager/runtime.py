@@ -147,6 +147,10 @@ class Runtime:
         streams = (stream.name for stream in self._store.list_streams())
         return stream_consumers(streams, self._view())
 
+    def leads(self) -> bool:
+        """Say whether this manager is the one that decides."""
+        return self._term is not None
+
     def live(self) -> bool:
         """Say whether changes on the broker are seen at once, or every two seconds."""
         return self._watch.live
@@ -157,7 +161,7 @@ class Runtime:
             self.statuses(),
             self.nodes(),
             self._archives_now(),
-            leads=self._term is not None,
+            leads=self.leads(),
             live=self.live(),
         )
 

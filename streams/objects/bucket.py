@@ -1,16 +1,17 @@
-"""Buckets: made where there is none, and how long they keep what is in them."""
+"""Buckets: made where there is none, how long they keep what is in them, what was broken off."""
 
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from streams.errors import ObjectMissingError
+from streams.errors import ObjectMissingError, ObjectRefusedError
 from streams.objects.connection import Connection
 
 if TYPE_CHECKING:
     from types_boto3_s3.type_defs import LifecycleRuleOutputTypeDef, LifecycleRuleUnionTypeDef
 
 _DEFAULT_REGION = "us-east-1"
-#: How long parts of uploads that were killed may stay.
-_UNFINISHED_DAYS = 2
+#: Takes every rule and follows none, unless an administrator runs workers for that.
+_FOLLOWS_NO_RULES = "SeaweedFS"
 
 
 def ensure(connection: Connection, bucket: str) -> bool:
@@ -25,36 +26,43 @@ def ensure(connection: Connection, bucket: str) -> bool:
 
 def _make(connection: Connection, bucket: str) -> bool:
     with connection.calling(bucket) as client:
-        region = client.meta.region_name
+        region: Any = client.meta.region_name
         try:
             if region == _DEFAULT_REGION:
                 client.create_bucket(Bucket=bucket)
             else:
                 client.create_bucket(
-                    Bucket=bucket,
-                    CreateBucketConfiguration={"LocationConstraint": region},  # type: ignore[typeddict-item]
+                    Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region}
                 )
         except client.exceptions.BucketAlreadyOwnedByYou:
             return False  # somebody was faster
     return True
 
 
-def expire(connection: Connection, bucket: str, prefix: str, days: int) -> bool:
+def expire(connection: Connection, bucket: str, prefix: str, days: int | None) -> bool:
     """Have the server remove what is older; see `Objects.expire`."""
     name = f"streamboss {prefix}"
-    rule: LifecycleRuleUnionTypeDef = {
+    try:
+        rules = _rules(connection, bucket)
+        others: list[LifecycleRuleUnionTypeDef] = [r for r in rules if r.get("ID") != name]
+        if days is not None:
+            if not _follows_rules(connection, bucket):
+                return False
+            _set_rules(connection, bucket, [*others, _rule(name, prefix, days)])
+        elif len(others) < len(rules):
+            _set_rules(connection, bucket, others)
+    except ObjectRefusedError:
+        return False  # no such function, or no right to it
+    return True
+
+
+def _rule(name: str, prefix: str, days: int) -> "LifecycleRuleUnionTypeDef":
+    return {
         "ID": name,
         "Status": "Enabled",
         "Filter": {"Prefix": prefix},
         "Expiration": {"Days": days},
-        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": _UNFINISHED_DAYS},
     }
-    others = [other for other in _rules(connection, bucket) if other.get("ID") != name]
-    with connection.calling(bucket) as client:
-        client.put_bucket_lifecycle_configuration(
-            Bucket=bucket, LifecycleConfiguration={"Rules": [*others, rule]}
-        )
-    return True
 
 
 def _rules(connection: Connection, bucket: str) -> "list[LifecycleRuleOutputTypeDef]":
@@ -63,3 +71,41 @@ def _rules(connection: Connection, bucket: str) -> "list[LifecycleRuleOutputType
             return client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
     except ObjectMissingError:
         return []
+
+
+def _set_rules(
+    connection: Connection, bucket: str, rules: "list[LifecycleRuleUnionTypeDef]"
+) -> None:
+    with connection.calling(bucket) as client:
+        if rules:
+            client.put_bucket_lifecycle_configuration(
+                Bucket=bucket, LifecycleConfiguration={"Rules": rules}
+            )
+        else:
+            client.delete_bucket_lifecycle(Bucket=bucket)
+
+
+def _follows_rules(connection: Connection, bucket: str) -> bool:
+    with connection.calling(bucket) as client:
+        answer = client.head_bucket(Bucket=bucket)
+    server = answer["ResponseMetadata"]["HTTPHeaders"].get("server", "")
+    return not server.startswith(_FOLLOWS_NO_RULES)
+
+
+def abort_unfinished(connection: Connection, bucket: str, prefix: str, before: datetime) -> int:
+    """End uploads that were begun before that time; see `Objects.abort_unfinished`."""
+    asked: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix}
+    ended = 0
+    while True:
+        with connection.calling(bucket) as client:
+            page = client.list_multipart_uploads(**asked)
+            for upload in page.get("Uploads", []):
+                if upload["Initiated"] < before:
+                    client.abort_multipart_upload(
+                        Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                    )
+                    ended += 1
+        if not page.get("IsTruncated"):
+            return ended
+        asked["KeyMarker"] = page["NextKeyMarker"]
+        asked["UploadIdMarker"] = page["NextUploadIdMarker"]

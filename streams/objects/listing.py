@@ -17,6 +17,8 @@ from streams.objects.info import ObjectInfo
 if TYPE_CHECKING:
     from types_boto3_s3.type_defs import ListObjectsV2OutputTypeDef
 
+#: S3 lists no more at once.
+_PAGE = 1000
 #: What sorts before the "/" that ends a folder's name.
 _BELOW_SLASH = re.compile(r"[\x00-.]")
 
@@ -59,7 +61,12 @@ def _folder(
     connection: Connection, bucket: str, prefix: str, after: str
 ) -> Iterator[tuple[str, ObjectInfo | None]]:
     """Give names in one folder, sub-folders without "/" and without info, by name."""
-    asked: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "Delimiter": "/"}
+    asked: dict[str, Any] = {
+        "Bucket": bucket,
+        "Prefix": prefix,
+        "Delimiter": "/",
+        "MaxKeys": _PAGE,
+    }
     if start := start_in(prefix, after):
         asked["StartAfter"] = start
     while True:

@@ -1,6 +1,7 @@
 """The face of S3: objects and buckets of one server."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -150,9 +151,16 @@ class Objects:
         """Make the bucket if it isn't there; True: made now."""
         return buckets.ensure(self._connection, bucket)
 
-    def expire(self, bucket: str, prefix: str, days: int) -> bool:
-        """Have the server remove objects under `prefix` after so many days; False: it can't."""
+    def expire(self, bucket: str, prefix: str, days: int | None) -> bool:
+        """Have the server remove objects under `prefix` after so many days; None: never.
+
+        The bucket's other rules stay. False: the server doesn't, or this login may not ask.
+        """
         return buckets.expire(self._connection, bucket, prefix, days)
+
+    def abort_unfinished(self, bucket: str, prefix: str, before: datetime) -> int:
+        """End uploads in parts under `prefix` that began before that time; return how many."""
+        return buckets.abort_unfinished(self._connection, bucket, prefix, before)
 
     def _target(
         self,

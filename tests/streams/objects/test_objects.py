@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from streams.errors import (
 )
 from streams.objects import PART_BYTES, Objects
 from streams.reference import ObjectReference
+from tests.s3 import S3Server, client_of
 
 SIZES = (0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, 2 * PART_BYTES)
 
@@ -120,7 +122,11 @@ def test_where_nobody_listens_it_is_unreachable() -> None:
         Objects(S3Access("http://127.0.0.1:1", None, "key", "secret")).get("bucket", "k")
 
 
-def test_keys_are_listed_in_their_order(objects: Objects, bucket: str, key: str) -> None:
+@pytest.mark.parametrize("page", [1, 2, 3, 1000])
+def test_keys_are_listed_in_their_order(
+    objects: Objects, bucket: str, key: str, page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.objects.listing._PAGE", page)
     names = ["o/a", "o/a/b", "o/a-b", "o/a0", "o/a/c/d", "o/a-b/x", "o/b/x", "o/ü", "p"]
     keys = sorted(f"{key}/{name}" for name in names)
     for each in keys:
@@ -139,14 +145,26 @@ def test_a_bucket_is_made_once(objects: Objects) -> None:
     assert not objects.ensure_bucket("made-once")
 
 
-def test_lifetimes_keep_the_rules_of_others(
-    objects: Objects, bucket: str, client: S3Client
+def test_a_server_that_follows_rules_gets_one(aws: S3Access) -> None:
+    objects = Objects(aws)
+    objects.ensure_bucket("lifetimes")
+    assert objects.expire("lifetimes", "theirs/", 7)
+    assert objects.expire("lifetimes", "outputs/", 7)
+    assert objects.expire("lifetimes", "outputs/", 3)
+    assert lifetimes(aws, "lifetimes") == {"theirs/": 7, "outputs/": 3}
+    assert objects.expire("lifetimes", "outputs/", None)
+    assert lifetimes(aws, "lifetimes") == {"theirs/": 7}
+
+
+def test_a_server_that_only_takes_rules_gets_none(
+    s3_server: S3Server,
 ) -> None:
-    assert objects.expire(bucket, "theirs/", 7)
-    assert objects.expire(bucket, "outputs/", 7)
-    assert objects.expire(bucket, "outputs/", 3)
-    rules = client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
-    assert [(rule["Filter"]["Prefix"], rule["Expiration"]["Days"]) for rule in rules] == [
-        ("theirs/", 7),
-        ("outputs/", 3),
-    ]
+    with s3_server.bucket() as bucket:
+        assert not Objects(s3_server.access).expire(bucket, "outputs/", 3)
+        assert Objects(s3_server.access).expire(bucket, "outputs/", None)
+
+
+def lifetimes(access: S3Access, bucket: str) -> dict[str, int]:
+    with closing(client_of(access)) as client:
+        rules = client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    return {rule["Filter"]["Prefix"]: rule["Expiration"]["Days"] for rule in rules}
