@@ -127,7 +127,7 @@ class Fetching:
                 on_failure.pop_all()
         except OSError as error:
             raise ObjectsUnreachableError(
-                f"no room for {item.reference} in {self._folder}: {error.strerror}"
+                f"{item.reference} can't be kept in {self._folder}: {error.strerror}"
             ) from None
         return spool, objection
 
@@ -135,6 +135,7 @@ class Fetching:
         self._under_way -= 1
         self.health.works()
         item.spool = spool
+        self._places[item.tag] = spool.size
         if objection is not None:
             self._bury(item, Failure(objection))
         self.advance()

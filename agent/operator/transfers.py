@@ -1,5 +1,6 @@
 """Talking to S3 on threads, so that the loop never waits for it."""
 
+import ctypes
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -12,6 +13,10 @@ from streams.objects import Objects
 
 #: Of these `fetching` uses two at most, so that a slow download doesn't hold an upload back.
 _THREADS = 4
+
+#: Memory for more than that is given back at once: glibc would learn from the first large pieces
+#: to keep them, for each thread its own.
+_M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 128 * 1024
 
 T = TypeVar("T")
 
@@ -28,6 +33,7 @@ class Transfers:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
         self._under_way: set[Future[None]] = set()
         self._closing = threading.Event()
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
     def do(
         self,
