@@ -15,10 +15,7 @@ from streams.access import S3Access
 
 _AT_ONCE = 64 * 1024
 _END_OF_HEAD = b"\r\n\r\n"
-_LATER = (
-    b"<?xml version='1.0'?><Error><Code>SlowDown</Code>"
-    b"<Message>Please reduce your request rate.</Message></Error>"
-)
+_CODES = {403: "AccessDenied", 404: "NoSuchBucket"}
 
 
 @dataclass(frozen=True)
@@ -243,8 +240,10 @@ def _spoiled(piece: bytes, carried: int, fault: Fault) -> bytes:
 
 
 def _refusal(status: int) -> bytes:
+    code = _CODES.get(status, "SlowDown")
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>No.</Message></Error>"
     head = f"HTTP/1.1 {status} No\r\nContent-Type: application/xml\r\nConnection: close\r\n"
-    return head.encode() + f"Content-Length: {len(_LATER)}\r\n\r\n".encode() + _LATER
+    return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
 def _drain(client: socket.socket) -> None:

@@ -95,7 +95,7 @@ class Intake:
         self._alone: int | None = None
         #: whether the next one waits until those before it are through, to be taken alone
         self._held_back = False
-        #: whether somebody asked for an item, and none was ready
+        #: whether something is waiting, but nothing that could be taken
         self._starved = False
         self._mean_bytes = 0.0
         #: called with each item before it is put into `waiting`; True: not for the program
@@ -196,6 +196,7 @@ class Intake:
     def _wait(self, item: Item) -> None:
         self.waiting.append(item)
         if item.reference is not None:
+            self._starved |= len(self.waiting) == 1
             self.on_reference(item)
         elif len(self.waiting) == 1 or self._starved:  # else whoever works knows that there is more
             self._starved = False

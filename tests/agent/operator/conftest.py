@@ -10,6 +10,7 @@ import pytest
 from streams.broker import Session
 from streams.settings import Settings
 from tests.agent.operator.desk import Desk
+from tests.agent.operator.store import Store
 
 MakeDesk = Callable[..., Desk]
 
@@ -26,6 +27,12 @@ def s3_desk(session: Session, s3_settings: Settings, tmp_path: Path) -> Iterator
     """Make a desk whose operator has S3; other `settings` say how."""
     with _desks(session, s3_settings, tmp_path) as make:
         yield make
+
+
+@pytest.fixture
+def store(s3_settings: Settings) -> Store:
+    """The bucket of the test's S3 desks."""
+    return Store(s3_settings)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ class Desk:
         self.reports: list[dict[str, Any]] = []
         self.logged: list[str] = []
         self.process: subprocess.Popen[bytes] | None = None
+        self._wrapper: tuple[str, ...] = ()
         session.call(self._declare)
 
     def __enter__(self) -> Self:
@@ -46,7 +47,7 @@ class Desk:
     def start(self) -> None:
         """Start an operator process and give it its work."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "agent.operator"],
+            [*self._wrapper, sys.executable, "-m", "agent.operator"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={
@@ -73,6 +74,10 @@ class Desk:
                 )
             )
         )
+
+    def limit_files(self, size: int) -> None:
+        """Let no file of the next operator grow beyond so many bytes, as a full disk would."""
+        self._wrapper = ("prlimit", f"--fsize={size}")
 
     def say(self, line: Any) -> None:
         assert self.process is not None

@@ -2,83 +2,24 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import pytest
 
 from streams.message import OBJECT_REFERENCE, Message
-from streams.objects import Objects
-from streams.reference import ObjectReference
 from streams.settings import Settings
 from tests.agent.operator.conftest import MakeDesk
-from tests.agent.operator.desk import Desk
+from tests.agent.operator.store import MIB, Store, memory, noise, reference
 from tests.eventually import eventually
 from tests.processes import environment_of
 from tests.s3 import S3Server
 
-MIB = 1024 * 1024
 #: What an operator may need beyond what it needs when idle.
 MORE_BYTES = 64 * MIB
 TEXT = "text/plain"
 
 
-class Store:
-    """The test's bucket, through our own client."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.bucket = settings.object_bucket or ""
-        self.objects = Objects(settings.s3)
-
-    def put(self, key: str, content: bytes, content_type: str | None = None) -> Message:
-        """Store an object and return a message that refers to it."""
-        return self.objects.put(self.bucket, key, content, content_type=content_type).message()
-
-    def content(self, message: Message) -> bytes:
-        """Return the content of what a message refers to."""
-        assert message.content_type == OBJECT_REFERENCE
-        return b"".join(self.objects.fetch(ObjectReference.parse(message.body)))
-
-    def sha256(self, message: Message) -> str:
-        """Return the SHA-256 of what a message refers to, however large."""
-        assert message.content_type == OBJECT_REFERENCE
-        digest = hashlib.sha256()
-        for piece in self.objects.fetch(ObjectReference.parse(message.body)):
-            digest.update(piece)
-        return digest.hexdigest()
-
-    def outputs(self) -> list[str]:
-        """Return the keys of outputs that became objects."""
-        return [info.key for info in self.objects.list(self.bucket, "outputs/")]
-
-
-@pytest.fixture
-def store(s3_settings: Settings) -> Store:
-    return Store(s3_settings)
-
-
-def noise(size: int) -> bytes:
-    """Return bytes that no two places of which are alike."""
-    return hashlib.shake_128(b"noise").digest(size)
-
-
-def reference(message: Message) -> ObjectReference:
-    """Return what a message refers to."""
-    assert message.content_type == OBJECT_REFERENCE
-    return ObjectReference.parse(message.body)
-
-
-def memory(desk: Desk, name: str) -> int:
-    """Return a figure in bytes of the operator's `/proc/PID/status`."""
-    assert desk.process is not None
-    lines = Path(f"/proc/{desk.process.pid}/status").read_text().splitlines()
-    (line,) = [line for line in lines if line.startswith(f"{name}:")]
-    return int(line.split()[1]) * 1024
-
-
-def test_an_object_is_what_the_program_reads_to_the_byte(
-    s3_desk: MakeDesk, store: Store
-) -> None:
+def test_an_object_is_what_the_program_reads_to_the_byte(s3_desk: MakeDesk, store: Store) -> None:
     # Given texts that inline would get a newline more or lose one
     at = s3_desk(exec="cat; echo; echo $STREAMBOSS_CONTENT_TYPE")
     at.publish(
@@ -249,7 +190,7 @@ def test_programs_know_nothing_of_s3(
     names = {entry.split(b"=")[0] for entry in environment_of(program)}
     assert not [name for name in names if name.startswith(b"AWS")]
     # nor is the file that holds the content to be found
-    assert os.listdir(at.scratch) == []
+    assert list(at.scratch.iterdir()) == []
 
 
 def _children(pid: int) -> list[int]:
