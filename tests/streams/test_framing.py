@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import FramingError
-from streams.framing import Decoder, Framing, decode_all, encode
+from streams.framing import Decoder, Framing, decode_all, encode, encode_pieces
 
 _BINARY = [Framing.NETSTRING, Framing.LENGTH32]
 _SEPARATED = {Framing.LINES: b"\n", Framing.NUL: b"\0"}
@@ -78,3 +78,11 @@ def test_the_end_inside_a_frame_is_an_error(wire: bytes) -> None:
 def test_bad_netstrings_are_refused(wire: bytes) -> None:
     with pytest.raises(FramingError):
         Decoder(Framing.NETSTRING).feed(wire)
+
+
+@given(st.sampled_from(list(Framing)), st.binary(max_size=200), st.lists(st.integers(0, 300)))
+def test_a_body_in_pieces_makes_the_same_frame(
+    framing: Framing, body: bytes, cuts: list[int]
+) -> None:
+    pieces = encode_pieces(framing, len(body), _split(body, cuts))
+    assert b"".join(pieces) == encode(framing, body)

@@ -10,6 +10,8 @@ from streams.settings import Settings
 from tests.agent.operator.desk import Desk
 
 MIB = 1024 * 1024
+#: What an operator may need beyond what it needs when idle.
+MORE_BYTES = 64 * MIB
 
 
 class Store:

@@ -9,13 +9,11 @@ import pytest
 from streams.message import OBJECT_REFERENCE, Message
 from streams.settings import Settings
 from tests.agent.operator.conftest import MakeDesk
-from tests.agent.operator.store import MIB, Store, memory, noise, reference
+from tests.agent.operator.store import MIB, MORE_BYTES, Store, memory, noise, reference
 from tests.eventually import eventually
 from tests.processes import environment_of
 from tests.s3 import S3Server
 
-#: What an operator may need beyond what it needs when idle.
-MORE_BYTES = 64 * MIB
 TEXT = "text/plain"
 
 
@@ -112,7 +110,7 @@ def test_large_text_that_does_not_begin_as_utf8_is_bytes(s3_desk: MakeDesk, stor
     assert reference(output).content_type == "application/octet-stream"
 
 
-@pytest.mark.parametrize("exit_status", [1, 65, 0])
+@pytest.mark.parametrize("exit_status", [1, pytest.param(65, marks=pytest.mark.long), 0])
 def test_what_a_program_wrote_before_it_failed_is_nowhere(
     s3_desk: MakeDesk, store: Store, s3_server: S3Server, exit_status: int
 ) -> None:
@@ -141,7 +139,7 @@ def test_objects_and_messages_leave_in_the_order_in_which_they_came(
 ) -> None:
     # Given programs of which the first is the slowest
     at = s3_desk(exec="read n; sleep 0.$n; echo $n", concurrency=4)
-    numbers = list(range(9, 0, -1)) * 4
+    numbers = list(range(9, 0, -1)) * 2
     at.publish(
         *[
             store.put(f"{place}", b"%d\n" % number) if place % 3 else Message(b"%d\n" % number)

@@ -1,5 +1,7 @@
 """What the operator decides without acting."""
 
+import tempfile
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,10 +15,11 @@ from agent.operator.command import (
 from agent.operator.dead import HEADERS_BYTES, Death, dead_headers
 from agent.operator.ledger import Acks, Ledger
 from agent.operator.pace import FIRST, MOST, Pace
-from agent.operator.payload import from_stdout, kept_headers, to_stdin
+from agent.operator.payload import beginning_type, from_stdout, kept_headers, to_stdin
 from agent.operator.run import Verdict, judge
 from agent.operator.sequencer import Sequencer
 from agent.operator.settle import Activity, Stillness, activity, stillness
+from agent.operator.spool import Spool
 from agent.operator.tail import LogLines, Stderr, Tail, last_text
 from streams.broker.properties import headers_bytes
 from streams.definition import Limits, ProcessDefinition
@@ -157,6 +160,35 @@ def test_what_goes_through_cat_comes_out_the_same(body: bytes, content_type: str
         assert back == body
     else:
         assert back == body + b"\n"  # not UTF-8: no longer a line
+
+
+@pytest.mark.parametrize(
+    ("beginning", "content_type", "expected"),
+    [
+        (b"plain", "text/plain", "text/plain"),
+        ("half of a €".encode()[:-1], "text/plain", "text/plain"),
+        (b"\xff", "text/plain", "application/octet-stream"),
+        (b"\xff", "image/png", "image/png"),
+        (b"x", None, None),
+    ],
+)
+def test_the_beginning_of_an_output_tells_its_type(
+    beginning: bytes, content_type: str | None, expected: str | None
+) -> None:
+    assert beginning_type(beginning, content_type) == expected
+
+
+@given(st.binary(max_size=60).map(lambda raw: raw.replace(b"\1", b"\n")))
+def test_a_spool_is_read_in_pieces_as_often_as_one_likes(content: bytes) -> None:
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        spool = Spool.of(file)
+        for _ in range(2):
+            assert b"".join(spool.pieces()) == content
+            with open(spool.open(), "rb") as opened:  # noqa: PTH123 - a descriptor
+                assert opened.read() == content
+        assert spool.has_inside(b"\n") == (b"\n" in content[:-1])
 
 
 def test_only_the_users_headers_are_kept() -> None:
