@@ -48,13 +48,12 @@ class Upload:
         self.size += len(data)
         self._buffer += data
         while len(self._buffer) > PART_BYTES:  # not >=: the last part may be a full one
-            self._send(bytes(memoryview(self._buffer)[:PART_BYTES]))
-            del self._buffer[:PART_BYTES]
+            self._send(PART_BYTES)
 
     def finish(self) -> ObjectReference:
         """Store the rest and return what names the object; only now it is there."""
         if self._multipart:
-            self._send(bytes(self._buffer))
+            self._send(len(self._buffer))
             self._sent()
             reference = self._multipart.complete(self.size)
         else:
@@ -70,11 +69,13 @@ class Upload:
         if self._multipart:
             self._multipart.abort()
 
-    def _send(self, part: bytes) -> None:
+    def _send(self, size: int) -> None:
         if self._multipart is None or self._pool is None:
             self._multipart = self._target.start(PART_BYTES)
             self._pool = ThreadPoolExecutor(1, thread_name_prefix="upload")
-        self._sent()
+        self._sent()  # before the next is copied, or there were three
+        part = bytes(memoryview(self._buffer)[:size])
+        del self._buffer[:size]
         self._parts += 1
         self._sending = self._pool.submit(self._multipart.put, self._parts, part)
 
