@@ -167,7 +167,7 @@ class _Singles:
         env = message_environment(
             message_id=self._ids.next(), attempt=1, content_type=self._content_type, traceparent=""
         )
-        limit = min(self._definition.max_output_bytes, MAX_INLINE_BYTES)
+        limit = self._definition.max_output_bytes  # what is large would be an object
 
         def collect(data: bytes) -> None:
             nonlocal output
