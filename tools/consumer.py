@@ -1,30 +1,25 @@
-"""Consuming a stream: each message goes to a sink, and is acknowledged when the sink has it."""
+"""Consuming a stream: each message goes into line, and is acknowledged when it has arrived."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from streams import names
 from streams.broker import Delivered, EventLoop, LoopConnection
 from streams.broker.properties import from_properties
 from streams.errors import BrokerError, StreamsError
-from streams.message import Message
+from tools import console
+from tools.counts import count as counted
+from tools.line import Line
 from tools.link import linked
 
 _PREFETCH = 100
-
-
-class Sink(Protocol):
-    """Where messages go. `on_written` is called with how many of them have arrived there."""
-
-    on_written: Callable[[int], None]
-
-    def write(self, message: Message) -> None:
-        """Take a message; arriving may take until later."""
+#: Messages whose objects are lost stay unacknowledged: with more the broker would send no others.
+_MOST_LOST = _PREFETCH // 2
 
 
 class Consumer:
-    """Gives a stream's messages to a sink until `stop`, or until there were `count`.
+    """Puts a stream's messages into line until `stop`, or until there were `count`.
 
     Without a subscription's name it has a queue of its own, that goes with the connection.
     `on_ready` is called each time that messages can come, `on_done` at the end, with what went
@@ -36,7 +31,7 @@ class Consumer:
         loop: EventLoop,
         urls: Sequence[str],
         stream: str,
-        sink: Sink,
+        line: Line,
         *,
         durable: str | None,
         count: int | None,
@@ -45,14 +40,15 @@ class Consumer:
     ) -> None:
         self._stream, self._durable, self._count = stream, durable, count
         self._queue = self._name()
-        self._sink = sink
-        sink.on_written = self._note_written
+        self._line = line
+        line.on_written, line.on_lost = self._note_written, self._note_lost
+        line.on_failed = self._end
         self._on_ready, self._on_done = on_ready, on_done
         self._unwritten: deque[int] = deque()
         self._stopping = self._ended = False
         self._connection: LoopConnection | None = None
-        #: how many messages the sink was given, how many have arrived there
-        self.taken = self.written = 0
+        #: how many messages were taken, how many have arrived, how many never will
+        self.taken = self.written = self.lost = 0
         self._link = linked(
             loop, urls, stream, name=f"consume {stream}", on_up=self._came_up, on_failed=self._end
         )
@@ -62,8 +58,12 @@ class Consumer:
         self._link.open()
 
     def stop(self) -> None:
-        """Take nothing more; what was taken arrives and is acknowledged, then it ends."""
-        self._stopping = True
+        """Take nothing more; what is being written arrives and is acknowledged, then it ends."""
+        if not self._stopping:
+            self._stopping = True
+            for _ in range(self._line.stop()):
+                self._unwritten.pop()
+                self.taken -= 1
         self._end_if_written()
 
     def _name(self) -> str:
@@ -109,25 +109,42 @@ class Consumer:
             return
         self.taken += 1
         self._unwritten.append(delivered.tag)
-        self._sink.write(from_properties(delivered.properties, delivered.body))
+        self._line.write(from_properties(delivered.properties, delivered.body))
 
     def _note_written(self, number: int) -> None:
-        last = 0
-        for _ in range(number):
-            last = self._unwritten.popleft() or last
+        tags = [tag for _ in range(number) if (tag := self._unwritten.popleft())]
         self.written += number
-        if last and self._connection is not None:
-            self._connection.ack(last, multiple=True)
-        self._stopping |= self.written == self._count
+        if self._connection is not None and tags:
+            if self.lost:  # those before aren't all acknowledged
+                for tag in tags:
+                    self._connection.ack(tag)
+            else:
+                self._connection.ack(tags[-1], multiple=True)
+        self._end_if_enough()
+
+    def _note_lost(self, error: StreamsError) -> None:
+        """The oldest message names an object that can't be had: it isn't acknowledged."""
+        self._unwritten.popleft()
+        self.lost += 1
+        console.say(str(error))
+        self._end_if_enough()
+
+    def _end_if_enough(self) -> None:
+        if self.lost >= _MOST_LOST:
+            self.stop()
+        self._stopping |= self.written + self.lost == self._count
         self._end_if_written()
 
     def _end_if_written(self) -> None:
         if not self._stopping or self._unwritten:
             return
+        error = None
+        if self.lost:
+            error = StreamsError(f"{counted(self.lost, 'object')} couldn't be fetched")
         if self._link.up and self._connection is not None:
-            self._connection.flush(self._queue, lambda: self._end(None))
+            self._connection.flush(self._queue, lambda: self._end(error))
         else:
-            self._end(None)
+            self._end(error)
 
     def _gone(self) -> None:
         self._end(BrokerError(f"queue {self._queue!r} was deleted"))

@@ -47,12 +47,14 @@ def bar(what: str, size_bytes: int | None) -> Iterator[Callable[[int, int, int |
 
 
 @contextmanager
-def transfer(what: str, size_bytes: int | None) -> Iterator[Callable[[int], None]]:
+def transfer(
+    what: str, size_bytes: int | None, *, wanted: bool = True
+) -> Iterator[Callable[[int], None]]:
     """Give a function that hears of each so many bytes that are through, from any thread.
 
     Rate and time left are shown on a terminal, and nothing is left there at the end.
     """
-    if not sys.stderr.isatty():
+    if not (wanted and sys.stderr.isatty()):
         yield lambda _bytes: None
         return
     from rich.console import Console  # noqa: PLC0415 - 50 ms, for terminals alone

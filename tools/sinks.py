@@ -1,6 +1,6 @@
 """Where `consume` puts messages: a terminal, a pipe or file, or a folder with a file for each."""
 
-import json
+import filecmp
 import mimetypes
 import os
 import re
@@ -8,24 +8,27 @@ import secrets
 import select
 import stat
 import sys
-from base64 import b64encode
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from streams.broker import EventLoop
 from streams.errors import StreamsError
-from streams.framing import Framing, encode
+from streams.framing import Framing
 from streams.message import Message
-from tools import console
+from streams.reference import ObjectReference
+from tools.shapes import Framed, Json, Seen, Shape
+from tools.spool import spool
 
 #: A pipe that takes anything takes so much without blocking (POSIX's PIPE_BUF on Linux).
 _PIECE_BYTES = 4096
-#: What could move a terminal's cursor or colours, or beep.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-Shape = Callable[[Message], bytes]
+#: So much of what came is kept ready to be written, and one message or piece of an object more.
+_AHEAD_BYTES = 256 * 1024
+#: So much is written before the loop has its turn, with others to serve.
+_TURN_BYTES = 8 * 1024 * 1024
+_LONGEST_NAME = 100
 
 
 class Output:
@@ -40,6 +43,9 @@ class Output:
         self._loop, self._fd, self._shape = loop, fd, shape
         self._on_closed = on_closed
         self._rest = bytearray()
+        #: an object on its way, and the file that it is read from
+        self._pieces: Iterator[bytes] | None = None
+        self._content: BinaryIO | None = None
         #: where each message that isn't written yet ends, counted from the first byte ever
         self._ends: deque[int] = deque()
         self._taken_bytes = self._written_bytes = 0
@@ -51,12 +57,38 @@ class Output:
         self._rest_watched = False
         self._watch()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether another message may be given."""
+        return self._pieces is None and len(self._rest) < _AHEAD_BYTES
+
     def write(self, message: Message) -> None:
         """Write a message together with others that came in the same moment."""
-        shown = self._shape(message)
+        self._take(self._shape.message(message))
+        self._ends.append(self._taken_bytes)
+        self._write_soon()
+
+    def place_for(self, reference: ObjectReference) -> BinaryIO | None:
+        """Return an empty file for the object's content; None: it isn't wanted."""
+        return spool() if self._shape.wants(reference) else None
+
+    def write_object(
+        self, message: Message, reference: ObjectReference, content: BinaryIO | None
+    ) -> None:
+        """Write an object, piece by piece; `content` is ours from now on."""
+        self._pieces = self._shape.object(message, reference, content)
+        self._content = content
+        self._write_soon()
+
+    def discard(self, content: BinaryIO) -> None:
+        """Drop the file of an object that didn't come."""
+        content.close()
+
+    def _take(self, shown: bytes) -> None:
         self._rest += shown
         self._taken_bytes += len(shown)
-        self._ends.append(self._taken_bytes)
+
+    def _write_soon(self) -> None:
         if not self._scheduled and not self._rest_watched:
             self._scheduled = True
             self._loop.call_soon(self._flush)
@@ -79,21 +111,45 @@ class Output:
             self.on_written(written)
 
     def _write_some(self) -> None:
-        size = len(self._rest) if self._file else _PIECE_BYTES
-        while self._rest and select.select([], [self._fd], [], 0)[1]:
+        size = _AHEAD_BYTES if self._file else _PIECE_BYTES
+        turn_ends = self._written_bytes + _TURN_BYTES
+        while (
+            self._filled()
+            and self._written_bytes < turn_ends
+            and select.select([], [self._fd], [], 0)[1]
+        ):
             number = os.write(self._fd, self._rest[:size])
             del self._rest[:number]
             self._written_bytes += number
 
+    def _filled(self) -> bool:
+        """Take the next piece of an object where nothing else is left; say whether anything is."""
+        while not self._rest and self._pieces is not None:
+            piece = next(self._pieces, None)
+            if piece is None:
+                self._ends.append(self._taken_bytes)
+                self._end_object()
+            else:
+                self._take(piece)
+        return bool(self._rest)
+
+    def _end_object(self) -> None:
+        self._pieces = None
+        if self._content is not None:
+            self._content.close()
+
     def _watch(self) -> None:
         """Go on when there is room; hear of a pipe's other end closing also while all is quiet."""
-        self._rest_watched = bool(self._rest)
+        more = bool(self._rest) or self._pieces is not None
+        self._rest_watched = more and not self._file
         if self._rest_watched:
             self._loop.watch(self._fd, write=self._flush)
         elif self._pipe:
             self._loop.watch(self._fd, read=self._ended)
         else:
             self._loop.unwatch(self._fd)
+        if more and self._file:
+            self._write_soon()  # epoll knows no files: they always have room
 
     def _ended(self) -> None:
         self._close(BrokenPipeError())
@@ -101,13 +157,16 @@ class Output:
     def _close(self, error: OSError) -> None:
         self._loop.unwatch(self._fd)
         self._rest.clear()
+        self._end_object()
         if not isinstance(error, BrokenPipeError):
             raise StreamsError(f"stdout: {error.strerror}")
         self._on_closed()
 
 
 class Folder:
-    """Writes each message to a file of its own, and says its path on stdout."""
+    """Writes each message, or the object that it names, to a file of its own; says its path."""
+
+    has_room = True
 
     def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
         self._folder, self._say = folder, say
@@ -119,68 +178,83 @@ class Folder:
 
     def write(self, message: Message) -> None:
         """Write the file whole or not at all."""
-        path = self._place(message)
-        part = self._folder / f".{secrets.token_hex(8)}.part"
+        part = self._part()
         try:
-            part.write_bytes(message.body)
-            part.replace(path)
+            part.write(message.body)
+            self._settle(part, message, mimetypes.guess_extension(message.content_type or "") or "")
         except OSError as error:
-            with suppress(OSError):
-                part.unlink()
-            raise StreamsError(f"{path}: {error.strerror}") from None
+            self.discard(part)
+            raise self._problem(error) from None
+
+    def place_for(self, reference: ObjectReference) -> BinaryIO:  # noqa: ARG002 - every object is wanted
+        """Return an empty file for the object's content, without its name yet."""
+        return self._part()
+
+    def write_object(
+        self,
+        message: Message,
+        reference: ObjectReference,
+        content: BinaryIO | None,
+    ) -> None:
+        """Give the file its name."""
+        assert content  # noqa: S101 - it was wanted
+        try:
+            self._settle(content, message, _ending(reference))
+        except OSError as error:
+            self.discard(content)
+            raise self._problem(error) from None
+
+    def discard(self, content: BinaryIO) -> None:
+        """Drop the file of a message or object that didn't come whole."""
+        with suppress(OSError):
+            content.close()
+        with suppress(OSError):
+            Path(content.name).unlink()
+
+    def _part(self) -> BinaryIO:
+        try:
+            return (self._folder / f".{secrets.token_hex(8)}.part").open("x+b")
+        except OSError as error:
+            raise self._problem(error) from None
+
+    def _settle(self, part: BinaryIO, message: Message, ending: str) -> None:
+        part.close()
+        path = self._place(Path(part.name), message, ending)
+        Path(part.name).replace(path)
         self._say(str(path))
         self.on_written(1)
 
-    def _place(self, message: Message) -> Path:
+    def _place(self, part: Path, message: Message, ending: str) -> Path:
         """Return where it goes; what came twice goes to the same place."""
-        stem = re.sub(r"[^A-Za-z0-9._-]", "_", message.message_id or secrets.token_hex(8))[:100]
-        stem = stem.lstrip(".") or "_"
-        ending = mimetypes.guess_extension(message.content_type or "") or ""
+        stem = _safe(message.message_id or secrets.token_hex(8)).lstrip(".") or "_"
         number, path = 1, self._folder / f"{stem}{ending}"
-        while path.exists() and path.read_bytes() != message.body:
+        while path.exists() and not filecmp.cmp(part, path, shallow=False):
             number += 1
             path = self._folder / f"{stem}-{number}{ending}"
         return path
 
-
-def plainly(framing: Framing) -> Shape:
-    """Return messages as they are, one after another."""
-    return lambda message: encode(framing, message.body)
+    def _problem(self, error: OSError) -> StreamsError:
+        return StreamsError(f"{self._folder}: {error.strerror}")
 
 
-def for_a_terminal(message: Message) -> bytes:
-    """Return a message for a person: text without tricks, anything else in a few words."""
-    text = console.text_of(message.body)
-    if text is None:
-        kind = message.content_type or "bytes of no content type"
-        return f"({len(message.body):,} bytes, {_harmless(kind)})\n".encode()
-    return _harmless(text.removesuffix("\n")).encode() + b"\n"
+def _ending(reference: ObjectReference) -> str:
+    """Return how the file's name ends: as the key's does, else as its content type's do."""
+    suffix = _safe(PurePosixPath(reference.key).suffix)
+    return suffix or mimetypes.guess_extension(reference.content_type or "") or ""
 
 
-def as_json(message: Message) -> bytes:
-    """Return a message as one line of JSON; a body that isn't text as base64."""
-    shown = {
-        "message_id": message.message_id,
-        "timestamp": message.timestamp,
-        "content_type": message.content_type,
-        "correlation_id": message.correlation_id,
-        "headers": dict(message.headers),
-    }
-    try:
-        shown["body"] = message.body.decode()
-    except UnicodeDecodeError:
-        shown["body_base64"] = b64encode(message.body).decode()
-    return json.dumps(shown, default=str).encode() + b"\n"
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)[:_LONGEST_NAME]
 
 
-def standard(loop: EventLoop, framing: Framing | None, *, on_closed: Callable[[], None]) -> Output:
+def standard(
+    loop: EventLoop, framing: Framing | None, *, as_json: bool, on_closed: Callable[[], None]
+) -> Output:
     """Return stdout, fit for what it is."""
     fd = sys.stdout.fileno()
-    shape = (
-        for_a_terminal if framing is None and os.isatty(fd) else plainly(framing or Framing.LINES)
-    )
+    shape: Shape = Framed(framing or Framing.LINES)
+    if as_json:
+        shape = Json()
+    elif framing is None and os.isatty(fd):
+        shape = Seen()
     return Output(loop, fd, shape, on_closed=on_closed)
-
-
-def _harmless(text: str) -> str:
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from streams.broker import Session
+from streams.settings import Settings
 from tests.manager.serving import Api
 from tests.rabbit import BrokerNode
+from tests.tools.desk import Desk
 from tests.tools.typist import Typist, served
 
 
@@ -27,6 +29,12 @@ def module_api(broker_node: BrokerNode, module_folder: Path) -> Iterator[Api]:
 def typist(module_api: Api, tmp_path: Path) -> Typist:
     """Its admin, at the keyboard."""
     return Typist.at(module_api.url, tmp_path)
+
+
+@pytest.fixture
+def desk(s3_settings: Settings, session: Session, tmp_path: Path) -> Desk:
+    """A person with a broker and an S3 server of the test's own."""
+    return Desk(tmp_path, s3_settings, session)
 
 
 @pytest.fixture

@@ -3,71 +3,16 @@
 import json
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from streams.broker import Session, topology
 from streams.reference import ObjectReference
-from streams.settings import Settings
 from tests.eventually import eventually
 from tests.s3 import S3Server
-from tests.tools.typist import COMMAND_S, Typist
-
-LARGE_BYTES = 120_000_000
-
-
-class Desk:
-    """A person with a broker, an S3 server, a stream `s` and somebody who collects it."""
-
-    def __init__(self, folder: Path, settings: Settings, session: Session) -> None:
-        self.folder, self.session = folder, session
-        environment = Typist.at("", folder).environment | settings.s3.environment()
-        environment["STREAMBOSS_AMQP_URL"] = settings.need_amqp()[0]
-        del environment["STREAMBOSS_MANAGER_URL"]
-        self.typist = Typist(folder, environment)
-        session.call(lambda channel: topology.declare_stream(channel, "s"))
-        self.queue = str(session.channel.queue_declare("", exclusive=True).method.queue)
-        session.channel.queue_bind(self.queue, "streams.s")
-
-    def file(self, name: str, content: bytes = b"content") -> Path:
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        return path
-
-    def large_file(self) -> Path:
-        path = self.file("large.bin", b"")
-        with path.open("r+b") as file:
-            file.truncate(LARGE_BYTES)
-        return path
-
-    def published(self) -> list[ObjectReference]:
-        found = []
-        while (got := self.session.channel.basic_get(self.queue, auto_ack=True))[2] is not None:
-            assert got[1]
-            assert got[1].content_type == "application/vnd.streamboss.object+json"
-            assert got[1].message_id
-            found.append(ObjectReference.parse(got[2]))
-        return found
-
-    def fails(
-        self, *arguments: str, status: int = 1, environment: Mapping[str, str] | None = None
-    ) -> str:
-        """Run a command that fails as people expect it, with nothing published."""
-        done = self.typist.run("stream-file", *arguments, **(environment or {}))
-        assert done.returncode == status, done.stderr
-        assert done.stdout == ""
-        assert self.published() == []
-        assert "Traceback" not in done.stderr
-        return done.stderr
-
-
-@pytest.fixture
-def desk(s3_settings: Settings, session: Session, tmp_path: Path) -> Desk:
-    return Desk(tmp_path, s3_settings, session)
+from tests.tools.desk import Desk
+from tests.tools.typist import COMMAND_S
 
 
 def test_a_file_is_stored_and_its_reference_published(

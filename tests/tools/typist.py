@@ -56,6 +56,17 @@ class Typist:
             text=True,
         )
 
+    def start_bytes(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a command whose stdout and stderr are pipes of bytes."""
+        return subprocess.Popen(
+            words(*arguments),
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
     def run(self, *arguments: str, **more: str) -> Done:
         """Run a command to its end."""
         process = self.start(*arguments, **more)

@@ -1,7 +1,6 @@
 """`consume`: a stream's messages on stdout, each the moment it comes."""
 
 import signal
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +10,12 @@ from streams.broker import EventLoop, Signals
 from streams.errors import StreamsError
 from streams.framing import Framing
 from streams.names import check_name
+from streams.objects import Objects
 from tools import console, sinks
 from tools.commands.arguments import Stream
-from tools.consumer import Consumer, Sink
+from tools.consumer import Consumer
+from tools.fetcher import Fetcher
+from tools.line import Line, Sink
 
 app = typer.Typer()
 
@@ -39,22 +41,29 @@ def consume(  # noqa: PLR0917 - a command line
             help="Keep a subscription: it collects also while nobody reads, and is demand.",
         ),
     ] = None,
+    references: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--references", help="Show references to objects, fetch nothing.")
+    ] = False,
 ) -> None:
     """Print each message of a stream the moment it comes, until ^C. Needs only the broker.
 
     What is published before somebody consumes isn't kept, but for --durable. With --count, exit
     status 1 says that fewer came within --timeout.
 
+    Where a message refers to an object in S3, its content is fetched and takes the message's place.
+
     Example: streamboss consume outputstream
 
     Example: streamboss consume outputstream --count 10 --timeout 60 --json
+
+    Example: streamboss consume pictures --output-dir pictures
     """
     _check(count, timeout, [as_json, framing is not None, output_dir is not None])
     check_name("stream", stream)
     if durable is not None:
         check_name("subscription", durable)
     run = _Consuming(stream, durable, count, timeout)
-    run.into(as_json=as_json, framing=framing, output_dir=output_dir)
+    run.into(as_json=as_json, framing=framing, output_dir=output_dir, references=references)
     raise typer.Exit(run.run())
 
 
@@ -75,28 +84,29 @@ class _Consuming:
     ) -> None:
         self._stream, self._durable = stream, durable
         self._count, self._timeout_s = count, timeout_s
-        self._urls = console.settings().need_amqp()
+        self._settings = console.settings()
+        self._urls = self._settings.need_amqp()
         self._loop = EventLoop()
         self._ready = False
         self._interrupts = self._status = 0
         self._error: StreamsError | None = None
 
-    def into(self, *, as_json: bool, framing: Framing | None, output_dir: Path | None) -> None:
+    def into(
+        self, *, as_json: bool, framing: Framing | None, output_dir: Path | None, references: bool
+    ) -> None:
         """Choose where messages go."""
         sink: Sink
         if output_dir is not None:
             sink = sinks.Folder(output_dir, console.put)
-        elif as_json:
-            sink = sinks.Output(
-                self._loop, sys.stdout.fileno(), sinks.as_json, on_closed=self._leave
-            )
         else:
-            sink = sinks.standard(self._loop, framing, on_closed=self._leave)
+            sink = sinks.standard(self._loop, framing, as_json=as_json, on_closed=self._leave)
+        fetcher = None if references else Fetcher(self._loop, Objects(self._settings.s3))
+        self._line = Line(sink, fetcher)
         self._consumer = Consumer(
             self._loop,
             self._urls,
             self._stream,
-            sink,
+            self._line,
             durable=self._durable,
             count=self._count,
             on_ready=self._told_ready,
@@ -108,7 +118,10 @@ class _Consuming:
         on_signal = {signal.SIGINT: self._interrupt, signal.SIGTERM: self._consumer.stop}
         with Signals(self._loop, on_signal):
             self._consumer.open()
-            self._loop.run()
+            try:
+                self._loop.run()
+            finally:
+                self._line.close()
         self._loop.close()
         if self._error is not None:
             raise self._error
@@ -130,12 +143,12 @@ class _Consuming:
             self._loop.call_later(self._timeout_s, self._over)
 
     def _over(self) -> None:
+        self._consumer.stop()
         if self._count is not None and self._consumer.taken < self._count:
             self._error = StreamsError(
                 f"{self._consumer.taken} of {self._count} messages came"
                 f" within {self._timeout_s:g} s"
             )
-        self._consumer.stop()
 
     def _interrupt(self) -> None:
         self._interrupts += 1
