@@ -82,7 +82,7 @@ class Objects:
         on_bytes: Callable[[int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> None:
-        """Fetch the object into an empty seekable file, by parallel parts.
+        """Fetch the object, by parallel parts, into an empty file opened for both ("w+b").
 
         When it returns, the file holds all of it, checked, and stands at its beginning. Otherwise
         what is in the file is nothing. `on_bytes` is called from other threads, one at a time;
