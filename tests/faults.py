@@ -34,6 +34,8 @@ class Fault:
     cut_answer: bool = False
     #: the answer's body comes no faster
     bytes_per_s: int | None = None
+    #: the request's body is taken no faster
+    request_bytes_per_s: int | None = None
     #: this byte of the answer's body is another one
     wrong_at: int | None = None
 
@@ -166,6 +168,8 @@ class FaultyWay:
                     _cut(client, server)
                     return
                 server.sendall(piece)
+                if fault.request_bytes_per_s:
+                    self._ended.wait(len(piece) / fault.request_bytes_per_s)
                 piece = b""
 
     def _carry_down(self, server: socket.socket, client: socket.socket, fault: Fault) -> None:

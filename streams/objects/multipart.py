@@ -1,9 +1,11 @@
 """Objects stored whole, or in parts of which nothing is left unless they are completed."""
 
 import hashlib
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from streams.errors import ObjectError, ObjectRefusedError, ObjectsUnreachableError
@@ -59,6 +61,7 @@ class Multipart:
     target: Target
     upload_id: str
     _etags: dict[int, str] = field(default_factory=dict)
+    _stopped: threading.Event = field(default_factory=threading.Event)
 
     def put(self, number: int, data: bytes) -> None:
         """Store part `number`, from 1."""
@@ -68,7 +71,9 @@ class Multipart:
                 f"{MOST_PARTS} parts of {len(data)} bytes"
             )
         with self.target.connection.calling(self.target.bucket, self.target.key) as client:
-            answer = client.upload_part(**self._named(), PartNumber=number, Body=data)
+            answer = client.upload_part(
+                **self._named(), PartNumber=number, Body=_Body(data, self._stopped)
+            )
         self._etags[number] = answer["ETag"]
 
     def complete(self, size: int) -> ObjectReference:
@@ -87,6 +92,10 @@ class Multipart:
                 raise
             return self.target.stored(size, self._etag())
         return self.target.stored(size, answer["ETag"])
+
+    def stop(self) -> None:
+        """Have the parts on their way end now: on a slow line they would take their time."""
+        self._stopped.set()
 
     def abort(self) -> None:
         """Leave nothing behind, as far as S3 can be reached; no part may be on its way."""
@@ -115,3 +124,20 @@ class Multipart:
             found = client.head_object(Bucket=self.target.bucket, Key=self.target.key)
             return bare(found["ETag"]) == self._etag()
         return False
+
+
+class _Body(BytesIO):
+    """A part's bytes, until they are no longer to be sent."""
+
+    def __init__(self, data: bytes, stopped: threading.Event) -> None:
+        super().__init__(data)
+        self._stopped = stopped
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._stopped.is_set():
+            raise _Stopped
+        return super().read(size)
+
+
+class _Stopped(BaseException):
+    """Ends a request from within; no Exception, as boto3 would try again after one."""

@@ -63,8 +63,10 @@ class Upload:
         return reference
 
     def abort(self) -> None:
-        """Leave nothing behind; waits for the part that is on its way."""
+        """Leave nothing behind."""
         self._finished = True
+        if self._multipart:
+            self._multipart.stop()
         self._close()  # first: a part that arrives after the abort would stay
         if self._multipart:
             self._multipart.abort()
@@ -146,6 +148,8 @@ def _aborted_on_failure(
         ).result()  # not here: ^C could come between S3's answer and our note of it
         yield pool, begun[0]
     except BaseException:
+        for multipart in begun:
+            multipart.stop()
         pool.shutdown(cancel_futures=True)  # first: a part that arrives after the abort would stay
         for multipart in begun:
             multipart.abort()

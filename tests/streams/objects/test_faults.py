@@ -2,6 +2,9 @@
 
 import io
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,8 +20,10 @@ from streams.errors import (
 )
 from streams.objects import PART_BYTES, Objects
 from streams.reference import ObjectReference
+from tests.eventually import eventually
 from tests.faults import Fault, FaultyWay
 from tests.s3 import S3Server
+from tests.streams.objects.processes import environment
 
 CONTENT = os.urandom(PART_BYTES + 100_000)
 ALWAYS = float("inf")
@@ -261,6 +266,29 @@ def test_an_upload_that_fails_leaves_nothing(
     way.inject(Fault(status=503), method=method, contains="uploadId=", times=ALWAYS)
     with pytest.raises(ObjectsUnreachableError, match="try again later"):
         store()
+    assert s3_server.unfinished(bucket) == []
+
+
+UPLOAD = """
+import os, sys
+from pathlib import Path
+from streams.objects import Objects
+from streams.settings import Settings
+Objects(Settings.load(os.environ, Path("/")).s3).upload_file(Path(sys.argv[1]), *sys.argv[2:])
+"""
+
+
+def test_an_upload_that_is_interrupted_on_a_slow_line_ends_at_once(
+    way: FaultyWay, bucket: str, key: str, path: Path, s3_server: S3Server
+) -> None:
+    """At 100 kB/s a part takes 80 s."""
+    way.inject(Fault(request_bytes_per_s=100_000), method="PUT", times=ALWAYS)
+    command = [sys.executable, "-c", UPLOAD, str(path), bucket, key]
+    uploading = subprocess.Popen(command, env=environment(way.access), stderr=subprocess.PIPE)
+    eventually(lambda: way.count("PUT") == 2)
+    uploading.send_signal(signal.SIGINT)
+    _, said = uploading.communicate(timeout=15)
+    assert (uploading.returncode, b"KeyboardInterrupt" in said) == (-signal.SIGINT, True)
     assert s3_server.unfinished(bucket) == []
 
 
