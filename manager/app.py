@@ -4,13 +4,15 @@ import errno
 import logging
 import signal
 import socket
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-import structlog
 import uvicorn
 
+from manager import logs
 from manager.api import create_app
+from manager.archiver.child import ArchiverChild
 from manager.errors import StoreUnavailableError
 from manager.runtime import Runtime
 from manager.services import Services
@@ -30,16 +32,19 @@ _DRAIN_S = 2
 _BACKLOG = 128
 
 
-def run(settings: Settings, host: str = LOOPBACK, port: int | None = None) -> None:
+def run(
+    settings: Settings, host: str = LOOPBACK, port: int | None = None, *, archiver: bool = True
+) -> None:
     """Serve until SIGTERM; return when the requests at hand are answered.
 
+    With `archiver`, one runs beside it while there is something to archive, where S3 is set.
     Prints `manager: http://HOST:PORT` on stdout as soon as it may be asked. Broker and database
     needn't be there: what needs them is answered with 503 until they are.
 
     Raises:
         SettingsError: settings it can't work with, or `port` is taken.
     """
-    _log_to_stderr()
+    logs.to_stderr()
     store = Store(database_url(settings, Path.cwd()))
     users = Users(store, first=_first_admin(settings))
     runtime = Runtime(settings, store)
@@ -53,11 +58,23 @@ def run(settings: Settings, host: str = LOOPBACK, port: int | None = None) -> No
         try:
             _prepare(users)
             print(f"manager: {address(listener)}", flush=True)  # noqa: T201 - the result
-            server.run(sockets=[listener])
+            with _beside(store) if archiver and settings.bucket else nullcontext():
+                server.run(sockets=[listener])
         finally:
             sweep.stop()
             runtime.stop()
             store.close()
+
+
+@contextmanager
+def _beside(store: Store) -> Iterator[None]:
+    """Let an archiver run for the length of a `with` block."""
+    child = ArchiverChild(store)
+    child.start()
+    try:
+        yield
+    finally:
+        child.stop()
 
 
 def server_of(services: Services) -> uvicorn.Server:
@@ -112,24 +129,6 @@ def _first_admin(settings: Settings) -> tuple[str, str] | None:
     if settings.user and settings.password:
         return settings.user, settings.password
     return None
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    # what these have to say about each request and connection, we say once and in our words
-    for name in ("httpx", "alembic", "uvicorn", "boto3", "botocore"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("pika").setLevel(logging.CRITICAL)
-    structlog.configure(
-        processors=[
-            structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0),
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
-    )
 
 
 def _prepare(users: Users) -> None:

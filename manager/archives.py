@@ -82,9 +82,9 @@ def begin(
 
 def stop(services: "Services", stream: str) -> None:
     """Let nothing more into an archive; its archiver stores what waits, and ends it."""
-    with services.store.stopping_archive(stream) as stopping:
-        if stopping:
-            services.runtime.broker.unbind_archive(stream)
+    with services.store.stopping_archive(stream) as mark:
+        if mark is not None:
+            services.runtime.broker.end_archive(stream, mark)
     services.runtime.poke()
 
 

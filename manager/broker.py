@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -11,6 +12,7 @@ from manager.model import Backlog, DeadLetter, Operation
 from streams import control, names
 from streams.broker import BrokerThread, Channel, Session, topology
 from streams.control import Assignment
+from streams.errors import BrokerError
 from streams.management import Management
 from streams.message import Message
 from streams.names import QueueRole
@@ -104,9 +106,22 @@ class ManagerBroker:
         """Make sure that the queue of the stream's archive exists, and collects."""
         self._on_channel(partial(topology.declare_archive, stream=stream))
 
-    def unbind_archive(self, stream: str) -> None:
-        """Let the stream's archive collect nothing more; what waits stays."""
+    def end_archive(self, stream: str, mark: str) -> None:
+        """Let the stream's archive collect nothing more; a mark follows what waits in its queue."""
         self._on_channel(partial(topology.unbind_archive, stream=stream))
+        key, message = names.archive_end_key(stream), Message(mark.encode())
+        try:
+            self._thread.call(
+                lambda session: session.publish(names.CONTROL_EXCHANGE, message, routing_key=key)
+            )
+        except BrokerError:
+            with suppress(BrokerError):  # the first failure is the one to tell
+                self.create_archive(stream)
+            raise
+
+    def delete_archive(self, stream: str) -> None:
+        """Delete the queue of the stream's archive."""
+        self._on_channel(partial(topology.delete_archive, stream=stream))
 
     def foreign_bindings(self, stream: str) -> list[str]:
         """Return the queues, other than operations', that collect the stream."""

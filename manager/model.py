@@ -1,6 +1,6 @@
 """What the manager knows, as plain values: shared by store, API, reconcile and dispatcher."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -127,6 +127,29 @@ class ArchiveState(StrEnum):
     WAITING = "waiting"
     STOPPING = "stopping"
     STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Segments that were stored one after the other. Positions number an archive's messages."""
+
+    segments: int
+    size_bytes: int
+    first_position: int
+    next_position: int
+    first_at: datetime
+    last_at: datetime
+    last_key: str
+
+    def followed_by(self, later: "Stored") -> "Stored":
+        """Return both together."""
+        return replace(
+            later,
+            segments=self.segments + later.segments,
+            size_bytes=self.size_bytes + later.size_bytes,
+            first_position=self.first_position,
+            first_at=self.first_at,
+        )
 
 
 @dataclass(frozen=True, slots=True)

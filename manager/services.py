@@ -51,8 +51,8 @@ class Broker(Protocol):
     def create_archive(self, stream: str) -> None:
         """Make sure that the queue of a stream's archive exists, and collects."""
 
-    def unbind_archive(self, stream: str) -> None:
-        """Let the archive of a stream collect nothing more."""
+    def end_archive(self, stream: str, mark: str) -> None:
+        """Let the archive of a stream collect nothing more, and mark the end."""
 
     def subscriptions(self) -> Sequence[tuple[str, int]]:
         """Return each subscription's queue and how many messages wait in it."""

@@ -102,6 +102,11 @@ def archive_queue(stream: str) -> str:
     return f"archives.{check_name('stream', stream)}"
 
 
+def archive_end_key(stream: str) -> str:
+    """Return the routing key, on the control exchange, of the mark that ends an archive."""
+    return f"archive.{check_name('stream', stream)}"
+
+
 def consumer_queue(stream: str) -> str:
     """Return a fresh name for a consumer's own queue."""
     return f"consumers.{check_name('stream', stream)}.{secrets.token_hex(6)}"

@@ -1,15 +1,16 @@
 """Archives of streams in the store."""
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
-from datetime import timedelta
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
 
 from sqlalchemy import Select, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from manager.errors import ConflictError, NotFoundError
-from manager.model import Archive, ArchivePhase, Tally
+from manager.model import Archive, ArchivePhase, Stored, Tally
 from manager.store.database import Database
 from manager.store.paging import Page, paged
 from manager.store.tables import ArchiveRow, StreamRow, now
@@ -21,11 +22,12 @@ _PROBLEM_LENGTH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What is no longer in an archive, and what is its first segment now, if any is left."""
+    """What is no longer in an archive, and what it begins with now; None: with nothing."""
 
     segments: int
     size_bytes: int
-    first_position: int
+    first_position: int | None
+    first_at: datetime | None
 
 
 class ArchiveQueries(Database):
@@ -53,31 +55,38 @@ class ArchiveQueries(Database):
             yield begun
 
     @contextmanager
-    def stopping_archive(self, stream: str) -> Iterator[bool]:
-        """Ask for an archive's end if the block, which unbinds its queue, succeeds.
+    def stopping_archive(self, stream: str) -> Iterator[str | None]:
+        """Ask for an archive's end if the block, which puts a mark into its queue, succeeds.
 
-        Gives False where it was asked for before.
+        Gives what the mark has to say; None where the end was asked for before.
         """
         with self._writing() as session:
             row = _row(session, stream, lock=True)
             stopping = row.phase == ArchivePhase.RECORDING
             if stopping:
-                row.phase = ArchivePhase.STOPPING.value
+                row.phase, row.end_mark = ArchivePhase.STOPPING.value, secrets.token_hex(16)
             session.flush()
-            yield stopping
+            yield row.end_mark if stopping else None
 
     @contextmanager
-    def stopped_archive(self, stream: str) -> Iterator[bool]:
+    def stopped_archive(self, stream: str, mark: str | None) -> Iterator[bool]:
         """End an archive if the block, which deletes its queue, succeeds.
 
-        Gives False, and changes nothing, where its end isn't asked for (any more).
+        Gives False, and changes nothing, where its end isn't asked for (any more), or another mark
+        is its end. None is any mark: its queue is gone already.
         """
         with self._writing() as session:
             row = session.get(ArchiveRow, stream, with_for_update=True)
-            wanted = row is not None and row.phase == ArchivePhase.STOPPING
-            if row is not None and wanted:
-                row.phase, row.problem = ArchivePhase.STOPPED.value, ""
-            yield wanted
+            if (
+                row is None
+                or row.phase != ArchivePhase.STOPPING
+                or mark not in {None, row.end_mark}
+            ):
+                yield False
+                return
+            row.phase, row.problem, row.end_mark = ArchivePhase.STOPPED.value, "", None
+            session.flush()
+            yield True
 
     def find_archive(self, stream: str) -> Archive | None:
         """Return the archive of a stream, or None."""
@@ -107,13 +116,18 @@ class ArchiveQueries(Database):
         with self._reading() as session:
             return {stream: ArchivePhase(phase) for stream, phase in session.execute(query)}
 
-    def note_tally(self, stream: str, tally: Tally) -> None:
-        """Keep what an archive holds now; nothing goes back if two archivers say so."""
-        change = update(ArchiveRow).where(
-            ArchiveRow.stream == stream, ArchiveRow.next_position <= tally.next_position
-        )
+    def note_stored(self, stream: str, stored: Stored) -> None:
+        """Add segments to an archive's tally; what it has already isn't added again."""
         with self._writing() as session:
-            session.execute(change.values(**asdict(tally)))
+            row = session.get(ArchiveRow, stream, with_for_update=True)
+            if row is None or row.next_position >= stored.next_position:
+                return
+            if not row.segments:
+                row.first_position, row.first_at = stored.first_position, stored.first_at
+            row.segments += stored.segments
+            row.size_bytes += stored.size_bytes
+            row.next_position = stored.next_position
+            row.last_at, row.last_key = stored.last_at, stored.last_key
 
     def note_problem(self, stream: str, problem: str) -> None:
         """Keep what an archiver can't get over just now; empty when it could."""
@@ -138,7 +152,10 @@ class ArchiveQueries(Database):
             row = _row(session, stream, lock=True)
             row.segments = max(0, row.segments - swept.segments)
             row.size_bytes = max(0, row.size_bytes - swept.size_bytes)
-            row.first_position = min(swept.first_position, row.next_position)
+            row.first_at = swept.first_at
+            row.first_position = row.next_position
+            if swept.first_position is not None:
+                row.first_position = min(swept.first_position, row.next_position)
 
 
 def forget_stopped(session: Session, stream: str) -> None:

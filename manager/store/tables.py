@@ -133,6 +133,8 @@ class ArchiveRow(Base):
     last_at: Mapped[datetime | None] = mapped_column(Instant)
     last_key: Mapped[str | None] = mapped_column(String(300))
     swept_at: Mapped[datetime | None] = mapped_column(Instant)
+    #: what the mark says that ends it, while it is stopping
+    end_mark: Mapped[str | None] = mapped_column(String(40))
     created_at: Mapped[datetime] = mapped_column(Instant, default=now)
 
 

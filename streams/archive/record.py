@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from streams.message import PUBLISHED_US, Message
 _MAX_LONG = 2**63 - 1
 _MAX_US = 253_402_300_799_999_999
 _MADE_ID = "made-"
+_MADE = re.compile(r"made-[0-9a-f]{32}")
 
 
 @dataclass(slots=True)  # not frozen, which costs 2 us a record
@@ -92,6 +94,11 @@ def made_id(message: Message, *, position: int | None = None) -> str:
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     digest.update(message.body)
     return f"{_MADE_ID}{digest.hexdigest()[:32]}"
+
+
+def is_made(message_id: str) -> bool:
+    """Say whether an id was made by `made_id`."""
+    return _MADE.fullmatch(message_id) is not None
 
 
 def _published_us(sent: Mapping[str, Any], timestamp: int | None, arrived_us: int) -> int:

@@ -35,8 +35,8 @@ SCHEMA: dict[str, Any] = {
     ],
 }
 _PARSED = fastavro.parse_schema(SCHEMA)
-#: Records are compressed in blocks of this size: a reader holds one block at a time.
-BLOCK_BYTES = 256 * 1024
+#: Records are compressed in blocks of this size: readers and writers hold one block at a time.
+BLOCK_BYTES = 64 * 1024
 #: What fastavro raises at bytes that aren't what they should be.
 _DAMAGE = (
     ValueError,  # also UnicodeDecodeError

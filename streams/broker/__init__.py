@@ -6,10 +6,12 @@
 on, `EventLoop`, also serves pipes and timers, and `Signals` come to it.
 `StreamLink` opens such a connection for one stream again and again, and an `Outflow` publishes over
 it until each message is confirmed: for tools and replays.
+A `Feed` consumes a queue on a channel of its own, beside others on such a connection.
 `topology` declares exchanges and queues.
 """
 
 from streams.broker.blocking import BrokerThread, Channel, Session
+from streams.broker.feed import Feed
 from streams.broker.link import StreamLink
 from streams.broker.loop import Delivered, EventLoop, LoopConnection, OnDelivered
 from streams.broker.outflow import Outflow
@@ -20,6 +22,7 @@ __all__ = [
     "Channel",
     "Delivered",
     "EventLoop",
+    "Feed",
     "LoopConnection",
     "OnDelivered",
     "Outflow",

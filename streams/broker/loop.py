@@ -248,6 +248,11 @@ class LoopConnection:
         if self.is_open:
             self.channel.basic_nack(tag, multiple, requeue=True)
 
+    def open_channel(self, on_open: Callable[[Channel], None]) -> None:
+        """Open another channel, without confirms; nothing is called if the connection ends."""
+        if self._connection is not None and self._connection.is_open:
+            self._connection.channel(on_open_callback=on_open)
+
     def flush(self, queue: str, then: Callback) -> None:
         """Call `then` after `queue` has seen every acknowledgement sent so far.
 

@@ -69,6 +69,7 @@ def declare_archive(channel: BlockingChannel, stream: str) -> None:
     queue = names.archive_queue(stream)
     channel.queue_declare(queue, durable=True, arguments=_ARCHIVE)
     channel.queue_bind(queue, names.exchange(stream))
+    channel.queue_bind(queue, names.CONTROL_EXCHANGE, names.archive_end_key(stream))
 
 
 def unbind_archive(channel: BlockingChannel, stream: str) -> None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from manager.archives import status_of
-from manager.model import Archive, ArchivePhase, ArchiveState, Role, Tally
+from manager.model import Archive, ArchivePhase, ArchiveState, Role, Stored
 from streams.settings import Settings
 from tests.eventually import eventually
 from tests.manager.serving import Api, serving
@@ -32,7 +33,7 @@ def queues(api: Api) -> dict[str, list[str]]:
         q["name"]: [] for q in management.queues() if q["name"].startswith("archives.")
     }
     for binding in management.bindings():
-        if binding["destination"] in found and binding["source"]:
+        if binding["destination"] in found and binding["source"].startswith("streams."):
             found[binding["destination"]].append(binding["source"])
     return found
 
@@ -126,7 +127,8 @@ def test_an_archive_is_demand_unless_passive(api: Api) -> None:
 
 def test_the_metrics_tell_of_archives(api: Api) -> None:
     put(api)
-    api.services.store.note_tally("s", Tally(next_position=7, segments=1, size_bytes=5))
+    instant = datetime(2026, 11, 25, tzinfo=UTC)
+    api.services.store.note_stored("s", Stored(1, 5, 0, 7, instant, instant, "key"))
     eventually(
         lambda: 'streamboss_archive_messages{stream="s"} 7.0' in api.get("/metrics").text,
         what="the next look shows it",

@@ -1,16 +1,17 @@
 """Archives in the store, on SQLite and on PostgreSQL."""
 
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 import pytest
 
 from manager.errors import ConflictError, NotFoundError
-from manager.model import ArchivePhase, Role, Tally
+from manager.model import ArchivePhase, Role, Stored, Tally
 from manager.store import Store
 from manager.store.archives import Swept
 from streams.errors import BrokerError
 
-TALLY = Tally(
+STORED = Stored(
     segments=2,
     size_bytes=2**40,
     first_position=0,
@@ -19,6 +20,7 @@ TALLY = Tally(
     last_at=datetime(2026, 11, 2, 3, 4, 5, 6, UTC),
     last_key="archives/s/2026/11/02/x",
 )
+TALLY = Tally(**asdict(STORED))
 
 
 @pytest.fixture
@@ -36,10 +38,10 @@ def begin(store: Store, *, passive: bool = False, keep_days: float | None = None
 
 
 def stop(store: Store) -> None:
-    with store.stopping_archive("s"):
+    with store.stopping_archive("s") as mark:
         pass
-    with store.stopped_archive("s"):
-        pass
+    with store.stopped_archive("s", mark) as stopped:
+        assert stopped
 
 
 def test_an_archive_is_begun_once_and_changed_after_that(begun: Store) -> None:
@@ -71,35 +73,49 @@ def test_what_the_broker_refuses_is_not_kept(store: Store) -> None:
 
 def test_an_archive_stops_in_two_steps_and_may_begin_again(begun: Store) -> None:
     assert begun.open_archives() == {"s": ArchivePhase.RECORDING}
-    with begun.stopped_archive("s") as stopped:
+    with begun.stopped_archive("s", None) as stopped:
         assert not stopped
-    with begun.stopping_archive("s") as stopping:
-        assert stopping
-    with begun.stopping_archive("s") as stopping:
-        assert not stopping
+    with begun.stopping_archive("s") as mark:
+        assert mark
+    with begun.stopping_archive("s") as again:
+        assert again is None
     assert begun.open_archives() == {"s": ArchivePhase.STOPPING}
-    with begun.stopped_archive("s") as stopped:
+    with begun.stopped_archive("s", "another") as stopped:
+        assert not stopped
+    with begun.stopped_archive("s", mark) as stopped:
         assert stopped
     assert begun.open_archives() == {}
-    begun.note_tally("s", TALLY)
+    begun.note_stored("s", STORED)
     assert begin(begun)
     assert begun.get_archive("s").tally == TALLY
 
 
 def test_who_begins_again_at_the_last_moment_is_heard(begun: Store) -> None:
-    with begun.stopping_archive("s"):
+    with begun.stopping_archive("s") as mark:
         pass
     assert begin(begun)
-    with begun.stopped_archive("s") as stopped:
+    with begun.stopped_archive("s", mark) as stopped:
         assert not stopped
     assert begun.open_archives() == {"s": ArchivePhase.RECORDING}
 
 
-def test_a_tally_never_goes_back(begun: Store) -> None:
-    begun.note_tally("s", TALLY)
-    begun.note_tally("s", Tally(next_position=7))
+def test_what_is_stored_is_added_once(begun: Store) -> None:
+    begun.note_stored("s", STORED)
+    begun.note_stored("s", STORED)
+    begun.note_stored("s", replace(STORED, next_position=7))
     assert begun.get_archive("s").tally == TALLY
-    assert begun.get_archive("s").tally.messages == 5_000_000_000
+    more = replace(STORED, segments=1, size_bytes=5, next_position=STORED.next_position + 1)
+    begun.note_stored("s", more)
+    tally = begun.get_archive("s").tally
+    assert (tally.segments, tally.size_bytes, tally.first_at) == (3, 2**40 + 5, STORED.first_at)
+    assert tally.messages == 5_000_000_001
+
+
+def test_segments_that_follow_one_another_are_added_as_one(begun: Store) -> None:
+    later = replace(STORED, first_position=STORED.next_position, next_position=6_000_000_000)
+    begun.note_stored("s", STORED.followed_by(later))
+    tally = begun.get_archive("s").tally
+    assert (tally.segments, tally.messages) == (4, 6_000_000_000)
 
 
 def test_a_problem_is_kept_until_it_is_over(begun: Store) -> None:
@@ -112,14 +128,17 @@ def test_a_problem_is_kept_until_it_is_over(begun: Store) -> None:
 def test_one_sweeper_at_a_time_gets_an_archive_with_an_age(begun: Store) -> None:
     assert begun.take_sweep() is None
     begin(begun, keep_days=30)
-    begun.note_tally("s", TALLY)
+    begun.note_stored("s", STORED)
     taken = begun.take_sweep()
     assert taken is not None
     assert taken.keep_days == 30
     assert begun.take_sweep() is None
-    begun.note_swept("s", Swept(segments=1, size_bytes=2**39, first_position=4_000_000_000))
+    begun.note_swept("s", Swept(1, 2**39, 4_000_000_000, STORED.last_at))
     tally = begun.get_archive("s").tally
     assert (tally.segments, tally.size_bytes, tally.messages) == (1, 2**39, 1_000_000_000)
+    assert tally.first_at == STORED.last_at
+    begun.note_swept("s", Swept(1, 2**39, None, None))
+    assert begun.get_archive("s").tally.messages == 0
 
 
 def test_a_stream_goes_when_its_archive_has_stopped(begun: Store) -> None:

@@ -1,6 +1,7 @@
 """`manager` and `agent`: the two services, in the foreground."""
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,13 @@ from streams.settings import Settings
 app = typer.Typer()
 
 
+class Role(StrEnum):
+    """What a manager does: answer and reconcile; record archives."""
+
+    MANAGER = "manager"
+    ARCHIVER = "archiver"
+
+
 @app.command()
 def manager(
     *,
@@ -18,14 +26,27 @@ def manager(
     port: Annotated[
         int | None, typer.Option(help="Port; by default 8081, or any if that is taken.")
     ] = None,
+    role: Annotated[
+        list[Role] | None,
+        typer.Option(help="Be only this; more than once for more. By default everything."),
+    ] = None,
 ) -> None:
     """Run the stream manager until SIGTERM. Prints its address when it may be asked.
 
     Example: streamboss manager --port 8081
-    """
-    from manager import app as service
 
-    service.run(Settings.load(os.environ, Path.cwd()), host, port)
+    Example: streamboss manager --role archiver
+    """
+    settings = Settings.load(os.environ, Path.cwd())
+    roles = set(role or Role)
+    if Role.MANAGER in roles:
+        from manager import app as service
+
+        service.run(settings, host, port, archiver=Role.ARCHIVER in roles)
+    else:
+        from manager.archiver import process
+
+        process.run(settings)
 
 
 @app.command()

@@ -1,0 +1,88 @@
+"""A queue that is consumed on a channel of its own, beside others on one connection."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pika import BasicProperties
+from pika.channel import Channel
+from pika.exceptions import AMQPChannelError
+
+from streams.broker.addresses import explain_channel
+from streams.broker.loop import LoopConnection
+from streams.errors import BrokerError, QueueMissingError
+
+#: Gets pika's own delivery (`delivery_tag`, `redelivered`, `exchange`), properties and body.
+OnFed = Callable[[Any, BasicProperties, bytes], None]
+
+
+class Feed:
+    """Consumes a queue; acknowledging up to a delivery concerns this queue alone.
+
+    `on_fed` is called with each delivery; `on_ended` once with the reason, if the feed ends
+    otherwise than by `close` or with its connection. What wasn't acknowledged by then goes back to
+    the queue, in its order.
+    """
+
+    def __init__(
+        self,
+        connection: LoopConnection,
+        queue: str,
+        *,
+        prefetch: int,
+        on_fed: OnFed,
+        on_ended: Callable[[BrokerError], None],
+    ) -> None:
+        self._queue, self._prefetch = queue, prefetch
+        self._on_fed, self._on_ended = on_fed, on_ended
+        self._channel: Channel | None = None
+        self._closed = False
+        connection.open_channel(self._opened)
+
+    def ack(self, tag: int) -> None:
+        """Acknowledge all deliveries up to `tag`."""
+        if self._channel is not None and self._channel.is_open:
+            self._channel.basic_ack(tag, multiple=True)
+
+    def flush(self, then: Callable[[], None]) -> None:
+        """Call `then` after the queue has seen every acknowledgement sent so far."""
+        if self._channel is not None and self._channel.is_open:
+            self._channel.queue_declare(
+                self._queue, passive=True, callback=lambda _frame: self._flushed(then)
+            )
+
+    def close(self) -> None:
+        """Take nothing more, at once: what comes until the broker has heard of it is ignored."""
+        self._closed = True
+        if self._channel is not None and self._channel.is_open:
+            self._channel.close()
+
+    def _opened(self, channel: Channel) -> None:
+        if self._closed:
+            channel.close()
+            return
+        self._channel = channel
+        channel.add_on_close_callback(self._ended)
+        channel.add_on_cancel_callback(lambda _frame: self._cancelled())
+        channel.basic_qos(prefetch_count=self._prefetch)
+        channel.basic_consume(self._queue, self._fed)
+
+    def _fed(self, _channel: Any, method: Any, properties: BasicProperties, body: bytes) -> None:
+        if not self._closed:
+            self._on_fed(method, properties, body)
+
+    def _flushed(self, then: Callable[[], None]) -> None:
+        if not self._closed:
+            then()
+
+    def _cancelled(self) -> None:
+        """The broker ended it: the queue is gone."""
+        self._end(QueueMissingError(f"queue {self._queue!r} was deleted"))
+
+    def _ended(self, _channel: Channel, reason: Exception) -> None:
+        if isinstance(reason, AMQPChannelError):
+            self._end(explain_channel(reason))
+
+    def _end(self, error: BrokerError) -> None:
+        if not self._closed:
+            self.close()
+            self._on_ended(error)
