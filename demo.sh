@@ -60,7 +60,7 @@ wait_for() {
     done
 }
 
-say "a broker, a manager and an agent, on free ports of 127.0.0.1"
+say "a broker, an S3 server, a manager and an agent, on free ports of 127.0.0.1"
 run "streamboss up"
 run ". .streamboss/env"
 
@@ -105,6 +105,18 @@ run "tools/create_operation.py breakfast 2 kitchen table"
 consume table table.txt "tools/consume.py table"
 run 'echo "one pancake, please" | tools/publish.py kitchen'
 expect table.txt "one waffle, please"
+
+say "a file too large for a message: it goes to S3, and the program gets its content"
+cat >checksum.json <<'END'
+{"definition": {"name": "Checksum", "application": "checksum", "exec": "sha256sum"}}
+END
+run "streamboss register checksum.json"
+run "tools/create_operation.py checksum 3 files checksums"
+consume checksums checksums.txt "tools/consume.py checksums"
+run "head -c 64M /dev/urandom > myhugefile.dat"
+run "tools/stream_file.py files tmpdata myhugefile.dat"
+run "sha256sum < myhugefile.dat"
+expect checksums.txt "$(sha256sum <myhugefile.dat)"
 
 say "what runs where"
 run "streamboss status"
