@@ -6,6 +6,7 @@ import statistics
 import sys
 import time
 from collections import defaultdict
+from dataclasses import asdict
 from pathlib import Path
 
 from bench.path import Turn
@@ -39,8 +40,14 @@ def measure(scenario: Scenario, node: BrokerNode) -> list[Turn]:
 
 def line(one: Turn) -> str:
     """Return a turn in words."""
-    cpu = "" if one.cpu_us is None else f", {one.cpu_us:.1f} us CPU a message"
-    return f"{one.contender}: {number(one.rate)} {one.unit}{cpu}"
+    cpu = "" if one.cpu_us is None else f", {one.cpu_us:.1f} us CPU a message or MiB"
+    memory = "" if one.memory_bytes is None else f", {mib(one.memory_bytes)} more"
+    return f"{one.contender}: {number(one.rate)} {one.unit}{cpu}{memory}"
+
+
+def mib(count: float) -> str:
+    """Return a number of bytes as MiB."""
+    return f"{count / 2**20:.0f} MiB"
 
 
 def number(value: float) -> str:
@@ -55,18 +62,13 @@ def report(scenario: Scenario, turns: list[Turn]) -> None:
         by_name[one.contender].append(one)
     yardstick = by_name[scenario.yardstick]
     print(f"\n## {scenario.name}: {scenario.question}\n\nTarget: {scenario.target}\n")
-    print("| contender | ratio | median | spread | CPU a message | CPU ratio |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| contender | ratio | median | spread | CPU a message or MiB | CPU ratio | memory |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, mine in by_name.items():
         print(row(name, mine, yardstick))
     RESULTS.mkdir(exist_ok=True)
-    record = {"at": time.time(), "turns": [vars_of(one) for one in turns]}
+    record = {"at": time.time(), "turns": [asdict(one) for one in turns]}
     (RESULTS / f"{scenario.name}.json").write_text(json.dumps(record, indent=1) + "\n")
-
-
-def vars_of(one: Turn) -> dict[str, object]:
-    """Return a turn as plain JSON values."""
-    return {"contender": one.contender, "rate": one.rate, "unit": one.unit, "cpu_us": one.cpu_us}
 
 
 def row(name: str, mine: list[Turn], yardstick: list[Turn]) -> str:
@@ -84,7 +86,9 @@ def row(name: str, mine: list[Turn], yardstick: list[Turn]) -> str:
     spread = f"{number(min(rates))}-{number(max(rates))}"
     if len(rates) >= _MANY:
         spread += f", p95 {number(statistics.quantiles(rates, n=20)[-1])}"
-    return f"| {name} | {ratio:.2f} | {median} | {spread} | {cpu} | {cpu_ratio} |"
+    peaks = [one.memory_bytes for one in mine if one.memory_bytes is not None]
+    memory = mib(max(peaks)) if peaks else "-"
+    return f"| {name} | {ratio:.2f} | {median} | {spread} | {cpu} | {cpu_ratio} | {memory} |"
 
 
 if __name__ == "__main__":

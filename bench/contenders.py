@@ -29,6 +29,7 @@ def operator(**fields: object) -> Contender:
             definition=definition,
             input_stream=INPUT,
             output_stream=OUTPUT,
+            objects=settings.objects,
         )
         with tempfile.TemporaryDirectory() as scratch:
             connect = Connect(amqp_urls=settings.need_amqp(), node="bench", scratch=scratch)

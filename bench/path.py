@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import pika
 
@@ -24,12 +25,14 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one contender did in one turn; `cpu_us` is its own process's CPU for a message."""
+    """What one contender did in one turn; `cpu_us` is its own CPU for a message, or a MiB."""
 
     contender: str
     rate: float
     cpu_us: float | None = None
     unit: str = "msg/s"
+    #: at the peak, beyond what its process took before
+    memory_bytes: int | None = None
 
 
 #: Runs a contender on (settings, input queue, output exchange) for the length of a block.
@@ -53,12 +56,12 @@ def turn(
     The clock runs from the first output to the last, so that starting up doesn't count.
     """
     with node.vhost() as settings, Session(settings.need_amqp(), name="bench") as session:
-        _prepare(session, count)
+        prepare(session, count)
         queue, exchange = f"operations.{OPERATION}", f"streams.{OUTPUT}"
         with contender(settings, queue, exchange) as process:
-            first = _wait_for(session, count // 20)
+            first = wait_for(session, count // 20)
             start_s, start_cpu = time.monotonic(), cpu_s(process.pid)
-            last = _wait_for(session, count)
+            last = wait_for(session, count)
             seconds, cpu = time.monotonic() - start_s, cpu_s(process.pid) - start_cpu
         _check(session, count, expected)
     moved = last - first
@@ -72,7 +75,14 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def _prepare(session: Session, count: int) -> None:
+def memory_bytes(pid: int | str, which: str) -> int:
+    """Return a process's memory as /proc names it: `VmRSS` now, `VmHWM` at its peak."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(status.partition(f"{which}:")[2].split()[0]) * 1024
+
+
+def prepare(session: Session, count: int) -> None:
+    """Declare both streams and let `count` messages wait."""
     session.call(topology.declare_control)
     for operation, stream in ((OPERATION, INPUT), (SINK, OUTPUT)):
         session.call(partial(topology.declare_stream, stream=stream))
@@ -89,10 +99,11 @@ def _prepare(session: Session, count: int) -> None:
             timestamp=us // 1_000_000,
         )
         channel.basic_publish(f"streams.{INPUT}", "", body(number), properties)
-    _wait_for(session, count, f"operations.{OPERATION}")
+    wait_for(session, count, f"operations.{OPERATION}")
 
 
-def _wait_for(session: Session, count: int, queue: str = f"operations.{SINK}") -> int:
+def wait_for(session: Session, count: int, queue: str = f"operations.{SINK}") -> int:
+    """Wait until so many messages are in a queue; return how many."""
     deadline = time.monotonic() + DEADLINE_S
     while (there := _depth(session, queue)) < count:
         if time.monotonic() > deadline:
@@ -107,13 +118,14 @@ def _depth(session: Session, queue: str) -> int:
 
 
 def _check(session: Session, count: int, expected: Callable[[bytes], bytes]) -> None:
-    bodies = _drain(session)
+    bodies = drained(session)
     for number in range(count):
         if next(bodies) != expected(body(number)):
             raise RuntimeError(f"message {number} is missing, changed or out of order")
 
 
-def _drain(session: Session) -> Iterator[bytes]:
+def drained(session: Session) -> Iterator[bytes]:
+    """Take what came out, one by one; nothing is b"", again and again."""
     channel = session.connection.channel()
     for _method, _properties, content in channel.consume(
         f"operations.{SINK}", auto_ack=True, inactivity_timeout=5

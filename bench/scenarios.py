@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import contenders
+from bench import contenders, objects
 from bench.demand import LIMIT, demand
 from bench.path import Turn, turn
 from tests.rabbit import BrokerNode
@@ -62,6 +62,20 @@ def _spawn_limit(concurrency: int, count: int) -> Turn:
 
 
 SCENARIOS = (
+    Scenario(
+        "objects",
+        "How fast is a large object fetched, and given to a program?",
+        objects.RAW_DOWNLOAD,
+        "through a single operation >= 0.8 x boto3, < 64 MiB more memory",
+        objects.fetches,
+    ),
+    Scenario(
+        "uploads",
+        "How fast is a large object stored?",
+        objects.RAW_UPLOAD,
+        ">= 0.8 x boto3, < 64 MiB more memory",
+        objects.uploads,
+    ),
     Scenario(
         "service",
         "How fast does a service operation move messages?",
