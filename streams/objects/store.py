@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from streams.access import S3Access
-from streams.errors import ObjectMissingError, ObjectRefusedError
+from streams.errors import ObjectDamagedError, ObjectMissingError, ObjectRefusedError
 from streams.objects import bucket as buckets
 from streams.objects import download, listing
 from streams.objects.connection import Connection
@@ -92,7 +92,11 @@ class Objects:
             ObjectCancelledError: `cancelled` said so.
         """
         content = self._content(reference)
-        download.IntoFile(self._connection, reference, content, file, on_bytes, cancelled).run()
+        try:
+            download.IntoFile(self._connection, reference, content, file, on_bytes, cancelled).run()
+        except ObjectDamagedError:
+            # was it the object, or the way? Nobody has seen a byte yet: once more
+            download.IntoFile(self._connection, reference, content, file, None, cancelled).run()
 
     def upload(
         self,

@@ -161,6 +161,13 @@ def test_one_wrong_byte_damages_an_object(
         fetch(way, stored)
 
 
+def test_an_object_spoiled_on_its_way_into_a_file_is_fetched_again(
+    way: FaultyWay, stored: ObjectReference
+) -> None:
+    way.inject(Fault(wrong_at=99_999), method="GET")
+    assert fetched_into(way, stored) == CONTENT
+
+
 @either
 def test_one_wrong_byte_damages_a_small_object(
     way: FaultyWay, bucket: str, key: str, fetch: Fetch
