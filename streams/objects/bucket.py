@@ -21,6 +21,11 @@ def ensure(connection: Connection, bucket: str) -> bool:
             client.head_bucket(Bucket=bucket)
     except ObjectMissingError:
         return _make(connection, bucket)
+    except ObjectRefusedError:
+        # an answer to HEAD has no body, so it doesn't say what was refused: a list does
+        with connection.calling(bucket) as client:
+            client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+        raise
     return False
 
 
