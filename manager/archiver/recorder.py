@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import structlog
-from pika import BasicProperties
 
 from manager.archiver.clerk import Clerk
 from manager.archiver.jobs import Jobs
@@ -18,7 +17,7 @@ from manager.archiver.vault import Tail, Vault
 from manager.model import Stored
 from streams import names
 from streams.backoff import backoff_s
-from streams.broker import EventLoop, Feed, LoopConnection
+from streams.broker import EventLoop, Feed, LoopConnection, Properties
 from streams.broker.properties import from_properties
 from streams.errors import QueueMissingError, StreamsError
 
@@ -27,13 +26,13 @@ log = structlog.get_logger()
 SEGMENT_BYTES = 32 * 1024 * 1024
 SEGMENT_AGE_S = 10.0
 #: Deliveries on their way at once, at most and at least.
-PREFETCH, _LEAST_PREFETCH = 50_000, 10
+PREFETCH, _LEAST_PREFETCH = 20_000, 10
 #: What grows beyond this while another segment is being stored is let go.
 _MOST_BYTES = 3 * SEGMENT_BYTES
 #: What may wait in memory while S3 is asked where the archive goes on.
 _EARLY_BYTES = 16 * 1024 * 1024
 _FIRST_S, _LONGEST_S = 1.0, 60.0
-Delivery = tuple[Any, BasicProperties, bytes]
+Delivery = tuple[Any, Properties, bytes]
 
 
 @dataclass(slots=True)
@@ -132,7 +131,7 @@ class Recorder:
             on_ended=self._ended,
         )
 
-    def _fed(self, method: Any, properties: BasicProperties, body: bytes) -> None:
+    def _fed(self, method: Any, properties: Properties, body: bytes) -> None:
         if self._finishing:
             return
         if self._tape is None:
@@ -141,7 +140,7 @@ class Recorder:
             with self._disk():
                 self._take(self._tape, method, properties, body)
 
-    def _wait(self, method: Any, properties: BasicProperties, body: bytes) -> None:
+    def _wait(self, method: Any, properties: Properties, body: bytes) -> None:
         """Keep what comes until it is known where the archive goes on.
 
         Only who gets messages may ask: until then another archiver may have written.
@@ -162,8 +161,10 @@ class Recorder:
             for method, properties, body in early:
                 if self._tape is not None:
                     self._take(self._tape, method, properties, body)
+        if self._finishing:
+            self.tick(due=True)
 
-    def _take(self, tape: Tape, method: Any, properties: BasicProperties, body: bytes) -> None:
+    def _take(self, tape: Tape, method: Any, properties: Properties, body: bytes) -> None:
         if not tape.taken:
             self._since_s = time.monotonic()
         if method.exchange == names.CONTROL_EXCHANGE:

@@ -11,7 +11,7 @@ A `Feed` consumes a queue on a channel of its own, beside others on such a conne
 """
 
 from streams.broker.blocking import BrokerThread, Channel, Session
-from streams.broker.feed import Feed
+from streams.broker.feed import Feed, Properties
 from streams.broker.link import StreamLink
 from streams.broker.loop import Delivered, EventLoop, LoopConnection, OnDelivered
 from streams.broker.outflow import Outflow
@@ -26,6 +26,7 @@ __all__ = [
     "LoopConnection",
     "OnDelivered",
     "Outflow",
+    "Properties",
     "Session",
     "Signals",
     "StreamLink",

@@ -5,12 +5,13 @@ from typing import Any
 
 from pika import BasicProperties
 from pika.channel import Channel
-from pika.exceptions import AMQPChannelError
+from pika.exceptions import ChannelClosedByBroker
 
 from streams.broker.addresses import explain_channel
 from streams.broker.loop import LoopConnection
 from streams.errors import BrokerError, QueueMissingError
 
+Properties = BasicProperties
 #: Gets pika's own delivery (`delivery_tag`, `redelivered`, `exchange`), properties and body.
 OnFed = Callable[[Any, BasicProperties, bytes], None]
 
@@ -79,7 +80,7 @@ class Feed:
         self._end(QueueMissingError(f"queue {self._queue!r} was deleted"))
 
     def _ended(self, _channel: Channel, reason: Exception) -> None:
-        if isinstance(reason, AMQPChannelError):
+        if isinstance(reason, ChannelClosedByBroker):
             self._end(explain_channel(reason))
 
     def _end(self, error: BrokerError) -> None:
