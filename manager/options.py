@@ -67,6 +67,13 @@ class BacklogBody(Strict):
     max_age_s: Annotated[float, Field(gt=0, le=_MAX_AGE_S, allow_inf_nan=False)] | None = None
 
 
+class ArchiveOptions(Strict):
+    """What may change about an archive at any time; `keep_days` null keeps everything."""
+
+    passive: bool = False
+    keep_days: Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] | None = None
+
+
 class OperationOptions(Strict):
     """What may change about an operation at any time."""
 

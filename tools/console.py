@@ -122,11 +122,18 @@ _TITLES = {
     "process_type": "type",
     "cpu_percent": "cpu %",
     "memory_bytes": "memory",
+    "size_bytes": "size",
+    "first_at": "first",
+    "last_at": "last",
+    "lag_messages": "lag",
 }
 _WHOLE_CHARACTERS = 24
 #: How states look on a terminal; their words say the same.
 _COLOURS = {
     "running": "green",
+    "recording": "green",
+    "waiting": "yellow",
+    "stopping": "yellow",
     "ready": "green",
     "starting": "yellow",
     "lingering": "yellow",
@@ -156,7 +163,7 @@ def _table(things: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
 
 def _whole(things: Sequence[Mapping[str, Any]], column: str) -> bool:
     """Say whether a column's words stay in one piece; long ones are folded, rather than cut."""
-    return column in {"name", "state"} and all(
+    return column in {"name", "stream", "state"} and all(
         len(cell(thing.get(column))) <= _WHOLE_CHARACTERS for thing in things
     )
 
@@ -165,7 +172,7 @@ def _seen(column: str, value: object) -> str:
     """Return a value as people compare it: sizes in words, times as on their own clock."""
     if column.endswith("_bytes") and isinstance(value, int):
         return f"{value / 1024**2:,.0f} MiB"
-    if column in {"last_seen", "failed_at"} and isinstance(value, str):
+    if column in {"last_seen", "failed_at", "first_at", "last_at"} and isinstance(value, str):
         with suppress(ValueError):
             return local_time(value)
     return cell(value)

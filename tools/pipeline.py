@@ -1,8 +1,8 @@
 """From a pipeline's file to what has to change, and back from what is there to a file. Pure.
 
-What the file doesn't name stays: streams, definitions and operations, and an operation's options
-(somebody may have typed `streamboss stop`). A definition is named with all its fields, as when it
-is registered: a field left out has its default.
+What the file doesn't name stays: streams, definitions, operations and archives, and options of the
+last two (somebody may have typed `streamboss stop`). A definition is named with all its fields, as
+when it is registered: a field left out has its default.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,16 @@ from typing import Any
 
 from streams.definition import ProcessDefinition
 from streams.names import EVENTS_STREAM
-from tools.pipeline_file import OPTIONS, Json, PipelineError, Wanted, WantedOperation, option
+from tools.pipeline_file import (
+    ARCHIVE_OPTIONS,
+    OPTIONS,
+    Json,
+    PipelineError,
+    Wanted,
+    WantedArchive,
+    WantedOperation,
+    option,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,7 @@ class Present:
     streams: Mapping[str, Json] = field(default_factory=dict)
     definitions: Sequence[Registered] = ()
     operations: Mapping[str, Json] = field(default_factory=dict)
+    archives: Mapping[str, Json] = field(default_factory=dict)
 
     def choices(self, name: str) -> list[Registered]:
         """Return the user's own definitions of this name that count, oldest first.
@@ -101,14 +111,16 @@ def plan(wanted: Wanted, present: Present) -> list[Change]:
             changes.append(_operation(operation, named, present))
         except PipelineError as error:
             problems += error.problems
+    changes += [_archive(archive, present) for archive in wanted.archives]
     if problems:
         raise PipelineError(list(dict.fromkeys(problems)))
     return changes
 
 
 def _streams(wanted: Wanted) -> list[str]:
-    """Return the file's streams, and those that only its operations name."""
+    """Return the file's streams, and those that only its operations and archives name."""
     used = [s for o in wanted.operations for s in (o.input_stream, o.output_stream)]
+    used += [archive.stream for archive in wanted.archives]
     return [s for s in dict.fromkeys((*wanted.streams, *used)) if s != EVENTS_STREAM]
 
 
@@ -170,6 +182,19 @@ def _operation(wanted: WantedOperation, named: set[str], present: Present) -> Ch
         definition_id=chosen,
         restarts=restarts,
     )
+
+
+def _archive(wanted: WantedArchive, present: Present) -> Change:
+    """Return what becomes of an archive; an option that the file doesn't name stays."""
+    found = present.archives.get(wanted.stream)
+    named = wanted.model_dump(mode="json", include=wanted.model_fields_set - {"stream"})
+    if found is None or found["state"] in {"stopping", "stopped"}:
+        return Change(Act.CREATE, "archive", wanted.stream, body=named)
+    now = {name: found[name] for name in ARCHIVE_OPTIONS}
+    fields = _difference({name: now[name] for name in named}, named)
+    if not fields:
+        return Change(Act.KEEP, "archive", wanted.stream)
+    return Change(Act.CHANGE, "archive", wanted.stream, fields, body={**now, **named})
 
 
 def _same_streams(wanted: WantedOperation, found: Json) -> None:
@@ -249,11 +274,22 @@ def export(present: Present) -> dict[str, Any]:
         raise PipelineError(list(dict.fromkeys(problems)))
     used = {its[end] for its in own.values() for end in ("input_stream", "output_stream")}
     mine = {n for n, its in present.streams.items() if its["owner"] == present.user}
+    archives = _written_archives(present)
     return {
         "streams": sorted((used | mine) - {EVENTS_STREAM}),
         "definitions": [d.model_dump(mode="json", exclude_defaults=True) for d in chosen.values()],
         "operations": [_written(its, names[name]) for name, its in own.items()],
+        **({"archives": archives} if archives else {}),
     }
+
+
+def _written_archives(present: Present) -> list[dict[str, Any]]:
+    """Return the user's archives that are being recorded."""
+    return [
+        {"stream": stream, **{name: its[name] for name in ARCHIVE_OPTIONS}}
+        for stream, its in sorted(present.archives.items())
+        if its["owner"] == present.user and its["state"] in {"recording", "waiting"}
+    ]
 
 
 def _definition_names(

@@ -6,7 +6,7 @@ from typing import Any, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from manager.options import OperationName, OperationOptions, StreamName, Strict
+from manager.options import ArchiveOptions, OperationName, OperationOptions, StreamName, Strict
 from streams.definition import ProcessDefinition, problem
 from streams.errors import StreamsError
 from streams.names import EVENTS_STREAM
@@ -14,6 +14,7 @@ from streams.names import EVENTS_STREAM
 Json = Mapping[str, Any]
 
 #: What of an operation may change, and is written to a file.
+ARCHIVE_OPTIONS = ("passive", "keep_days")
 OPTIONS = ("demand", "instances", "linger_s", "drain_s", "backlog")
 
 
@@ -50,6 +51,12 @@ class WantedOperation(OperationOptions):
         return {n: option(n, plain[n]) for n in OPTIONS if n in self.model_fields_set}
 
 
+class WantedArchive(ArchiveOptions):
+    """An archive of the file."""
+
+    stream: StreamName
+
+
 def option(name: str, value: Any) -> Any:
     """Return an operation's option as files have it: a backlog without any bound is none."""
     if name == "backlog" and value and all(bound is None for bound in value.values()):
@@ -63,6 +70,7 @@ class Wanted(Strict):
     streams: list[StreamName] = Field(default_factory=list)
     definitions: list[ProcessDefinition] = Field(default_factory=list)
     operations: list[WantedOperation] = Field(default_factory=list)
+    archives: list[WantedArchive] = Field(default_factory=list)
 
 
 class _Loader(yaml.SafeLoader):
@@ -87,7 +95,7 @@ def parse(text: str) -> Wanted:
     """
     raw = _load(text)
     if not isinstance(raw, dict):
-        raise PipelineError(["must have 'streams', 'definitions' or 'operations'"])
+        raise PipelineError(["must have 'streams', 'definitions', 'operations' or 'archives'"])
     try:
         wanted = Wanted.model_validate(raw)
     except ValidationError as error:
@@ -115,7 +123,7 @@ def _place(raw: object, loc: Sequence[int | str]) -> list[str]:
     for part in loc:
         if isinstance(raw, list) and isinstance(part, int):
             raw = raw[part]
-            name = raw.get("name") if isinstance(raw, dict) else None
+            name = raw.get("name", raw.get("stream")) if isinstance(raw, dict) else None
             place.append(repr(name) if isinstance(name, str) else f"#{part + 1}")
         else:
             raw = raw.get(part) if isinstance(raw, dict) else None
@@ -128,6 +136,7 @@ def _twice(wanted: Wanted) -> Iterator[str]:
         "streams": wanted.streams,
         "definitions": [d.name for d in wanted.definitions],
         "operations": [o.name for o in wanted.operations],
+        "archives": [a.stream for a in wanted.archives],
     }
     for kind, names in kinds.items():
         for name in dict.fromkeys(n for n in names if names.count(n) > 1):

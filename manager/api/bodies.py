@@ -16,7 +16,16 @@ from starlette.exceptions import HTTPException
 
 from manager.errors import InvalidError
 from manager.model import Role
-from manager.options import SHAPE, Count, OperationName, OperationOptions, StreamName, Strict, legal
+from manager.options import (
+    SHAPE,
+    ArchiveOptions,
+    Count,
+    OperationName,
+    OperationOptions,
+    StreamName,
+    Strict,
+    legal,
+)
 from streams.control import ANY_APPLICATION
 from streams.definition import ProcessDefinition, problem
 
@@ -46,11 +55,8 @@ class StreamBody(Strict):
     name: StreamName
 
 
-class ArchiveBody(Strict):
-    """What is asked of an archive; `keep_days` null keeps everything."""
-
-    passive: bool = False
-    keep_days: Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] | None = None
+class ArchiveBody(ArchiveOptions):
+    """What is asked of an archive."""
 
 
 class OperationBody(OperationOptions):

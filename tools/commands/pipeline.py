@@ -94,6 +94,7 @@ def _present(manager: "ManagerClient") -> "Present":
             key=lambda registered: registered.id,
         ),
         operations={operation["name"]: operation for operation in manager.list("operations")},
+        archives={archive["stream"]: archive for archive in manager.list("archives")},
     )
 
 
@@ -158,6 +159,8 @@ def _one(manager: "ManagerClient", change: "Change", ids: dict[str, int]) -> Non
             pass
         case "stream", _:
             manager.create_stream(change.name)
+        case "archive", _:
+            manager.begin_archive(change.name, **change.body)
         case "definition", Act.CREATE:
             ids[change.name] = manager.register(change.body)
         case "definition", _:
