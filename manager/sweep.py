@@ -74,12 +74,12 @@ def sweep(objects: Objects, settings: Settings, now: datetime) -> int:
         ObjectError: S3 doesn't do it.
     """
     removed = 0
+    if settings.object_bucket:
+        removed += _expire(objects, settings.object_bucket, settings.object_days, now)
     unfinished_before = now - timedelta(days=UNFINISHED_DAYS)
     for bucket, prefix in ((settings.object_bucket, OUTPUTS), (settings.bucket, ARCHIVES)):
         if bucket:
             removed += objects.abort_unfinished(bucket, prefix, unfinished_before)
-    if settings.object_bucket:
-        removed += _expire(objects, settings.object_bucket, settings.object_days, now)
     if removed:
         log.info("removed what S3 needn't keep", count=removed)
     return removed

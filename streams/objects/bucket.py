@@ -53,7 +53,9 @@ def expire(connection: Connection, bucket: str, prefix: str, days: int | None) -
         if days is not None:
             if not _follows_rules(connection, bucket):
                 return False
-            _set_rules(connection, bucket, [*others, _rule(name, prefix, days)])
+            wanted = _rule(name, prefix, days)
+            if wanted not in rules:
+                _set_rules(connection, bucket, [*others, wanted])
         elif len(others) < len(rules):
             _set_rules(connection, bucket, others)
     except ObjectRefusedError:

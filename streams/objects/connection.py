@@ -17,6 +17,8 @@ CONNECT_S = 5.0
 READ_S = 30.0
 #: boto3's own tries of one request, the first included; a second or two between them.
 ATTEMPTS = 3
+#: Connections kept for the next request; more than that many at once are made and closed again.
+_KEPT = 64
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -56,11 +58,11 @@ class Connection:
     def _made(self) -> "S3Client":
         with self._making:
             if self._client is None:
-                self._client = _client(self._access, self.connections)
+                self._client = _client(self._access)
             return self._client
 
 
-def _client(access: S3Access, connections: int) -> "S3Client":
+def _client(access: S3Access) -> "S3Client":
     from boto3.session import Session  # noqa: PLC0415 - boto3, 0.2 s: only who speaks S3 pays it
     from botocore.config import Config  # noqa: PLC0415
 
@@ -71,7 +73,7 @@ def _client(access: S3Access, connections: int) -> "S3Client":
         "connect_timeout": CONNECT_S,
         "read_timeout": READ_S,
         "retries": {"mode": "standard", "total_max_attempts": ATTEMPTS},
-        "max_pool_connections": max(connections, 10),
+        "max_pool_connections": _KEPT,
         "tcp_keepalive": True,
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",

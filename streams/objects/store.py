@@ -29,7 +29,7 @@ class Objects:
     Every method raises nothing but children of ObjectError, each one line: ObjectMissingError,
     ObjectRefusedError (its child ObjectLoginError where no object at all can be reached),
     ObjectsUnreachableError (after a few tries), ObjectDamagedError; methods that read or write
-    local files raise their OSError, too.
+    local files raise their OSError, too. A file is transferred over `connections` at once.
     """
 
     def __init__(self, access: S3Access, *, connections: int = 4) -> None:

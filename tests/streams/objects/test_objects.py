@@ -22,6 +22,7 @@ from streams.errors import (
 )
 from streams.objects import PART_BYTES, Objects
 from streams.reference import ObjectReference
+from tests.faults import faulty_way
 from tests.s3 import S3Server, client_of
 
 SIZES = (0, 1000, PART_BYTES, PART_BYTES + 1)
@@ -133,6 +134,13 @@ def test_without_a_login_nothing_is_asked(aws: S3Access, monkeypatch: pytest.Mon
         Objects(S3Access("rubbish", None, "key", "secret")).get("bucket", "k")
 
 
+def test_this_machine_isnt_reached_by_a_proxy(
+    access: S3Access, bucket: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    assert Objects(access).put(bucket, key, b"hello").size == 5
+
+
 def test_where_nobody_listens_it_is_unreachable() -> None:
     with pytest.raises(ObjectsUnreachableError, match="is it up"):
         Objects(S3Access("http://127.0.0.1:1", None, "key", "secret")).get("bucket", "k")
@@ -170,6 +178,15 @@ def test_a_server_that_follows_rules_gets_one(aws: S3Access) -> None:
     assert lifetimes(aws, "lifetimes") == {"theirs/": 7, "outputs/": 3}
     assert objects.expire("lifetimes", "outputs/", None)
     assert lifetimes(aws, "lifetimes") == {"theirs/": 7}
+
+
+def test_a_rule_that_is_there_is_not_set_again(aws: S3Access) -> None:
+    with faulty_way(aws) as way:
+        objects = Objects(way.access)
+        objects.ensure_bucket("rules")
+        for _ in range(2):
+            assert objects.expire("rules", "outputs/", 3)
+        assert way.count("PUT /rules?lifecycle") == 1
 
 
 def test_a_server_that_only_takes_rules_gets_none(
