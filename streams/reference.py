@@ -10,6 +10,9 @@ from streams.message import OBJECT_REFERENCE, Message
 
 _TEXTS = {"bucket": True, "key": True, "etag": False, "content_type": False}
 
+#: AMQP's short strings hold no more.
+_CONTENT_TYPE_BYTES = 255
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectReference:
@@ -33,7 +36,7 @@ class ObjectReference:
         """
         try:
             data = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ObjectReferenceError("an object reference that isn't JSON") from None
         if not isinstance(data, dict):
             raise ObjectReferenceError("an object reference that isn't a JSON object")
@@ -63,9 +66,25 @@ def _text_problems(data: Mapping[str, Any]) -> list[str]:
         value = data.get(name)
         if needed and not value:
             problems.append(f"{name}: is missing")
-        elif value is not None and not isinstance(value, str):
+        elif value is not None and not (isinstance(value, str) and _is_unicode(value)):
             problems.append(f"{name}: must be text")
+        elif name == "content_type" and value and not _is_header(value):
+            problems.append(f"{name}: must be printable ASCII, {_CONTENT_TYPE_BYTES} at most")
     return problems
+
+
+def _is_unicode(text: str) -> bool:
+    """Say whether it is text; JSON can also spell halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_header(text: str) -> bool:
+    """Say whether both AMQP and HTTP can carry it."""
+    return text.isascii() and text.isprintable() and len(text) <= _CONTENT_TYPE_BYTES
 
 
 def _size_problems(data: Mapping[str, Any]) -> list[str]:

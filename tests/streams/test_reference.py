@@ -36,6 +36,10 @@ def test_foreign_references_may_say_less_or_more() -> None:
     [
         (b"\xff", "isn't JSON"),
         (b"[1]", "isn't a JSON object"),
+        (b"[" * 200_000, "isn't JSON"),
+        (b'{"bucket": "b", "key": "\\ud800"}', "key: must be text"),
+        (b'{"bucket": "b", "key": "k", "content_type": "a\\nb"}', "content_type: must be"),
+        (b'{"bucket": "b", "key": "k", "content_type": "%s"}' % (b"a" * 256), "content_type: must"),
         (b'{"key": 7, "size": -1}', "bucket: is missing; key: must be text; size: must be"),
         (b'{"bucket": "b", "key": "k", "size": true, "etag": 1}', "etag: must be text; size"),
     ],
