@@ -127,6 +127,10 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    status = main()
+    status: int = ExitStatus.BUG
+    try:
+        status = main()
+    except Exception:
+        log.exception("a bug in the operator")
     sys.stderr.flush()
     os._exit(status)  # a thread that waits for S3 would hold us

@@ -84,7 +84,8 @@ class Operator:
         if self._draining:
             return
         self._draining = True
-        hopeless = any(health.failed for health in self._healths)
+        stuck = any(health.failed for health in self._healths) and not self._runner.busy
+        hopeless = self._parts.health.failed or stuck
         self._parts.reporter.set(OperatorState.DRAINING)
         self._loop.call_later(0 if hopeless else drain_s, self._close)
         self._parts.intake.stop(self._take_no_more)

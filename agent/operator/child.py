@@ -71,7 +71,8 @@ class Child:
         self._on_output = on_output
         self._on_end = on_end
         self._timer: object = None
-        self._paused = False
+        #: whether what it writes is left in its pipe
+        self.paused = False
         loop.watch(pipes.stdout, read=self._readable)
         loop.watch(pipes.stderr, read=self._read_errors)
         reaper.watch(pipes.pid, self._exited)
@@ -97,8 +98,8 @@ class Child:
 
     def pause_output(self, *, paused: bool) -> None:
         """Leave what the program writes in its pipe for now, or read it again."""
-        if self.stdout is not None and paused is not self._paused:
-            self._paused = paused
+        if self.stdout is not None and paused is not self.paused:
+            self.paused = paused
             self._loop.watch(self.stdout, read=None if paused else self._readable)
 
     def end(self) -> None:

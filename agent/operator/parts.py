@@ -60,6 +60,10 @@ class Runner(Protocol):
     """Runs the operation's program over the inputs."""
 
     @property
+    def busy(self) -> bool:
+        """Whether a program works on an input."""
+
+    @property
     def empty(self) -> bool:
         """Whether all outputs of inputs that are through have gone to the outbox."""
 

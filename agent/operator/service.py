@@ -63,6 +63,11 @@ class Service:
         self._killed = False
 
     @property
+    def busy(self) -> bool:
+        """Whether a worker has something to do."""
+        return not all(slot.idle for slot in self._slots)
+
+    @property
     def empty(self) -> bool:
         """Whether all that the workers wrote has gone to the outbox."""
         return self._outlet.empty

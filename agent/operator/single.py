@@ -39,11 +39,16 @@ class Single:
         self._runs: dict[int, Run] = {}
         #: those that ended well, with an output on its way into S3
         self._leaving: dict[int, Run] = {}
-        #: whether the last output that had to be stored wasn't
-        self._unstored = False
+        #: those whose output couldn't be stored: nothing else is begun before they are through
+        self._unstored: set[int] = set()
         self._timer: object = None
         self._killed = False
         parts.storage.health.on_try = self.pump
+
+    @property
+    def busy(self) -> bool:
+        """Whether a process runs, or the output of one is being stored."""
+        return bool(self._runs or self._leaving)
 
     @property
     def empty(self) -> bool:
@@ -170,23 +175,25 @@ class Single:
             run.cut = self._parts.too_much
             self._fail(run, Exit(0))
             return
-        self._stored()
+        self._stored(run.item)
         self._settle(run.item, answer)
         if answer.content_type == OBJECT_REFERENCE:
             self.pump()
 
     def _not_stored(self, run: Run) -> None:
         """Run the program again when S3 is tried again."""
-        self._unstored = run.unstored = True
+        self._unstored.add(run.item.tag)
+        run.unstored = True
         if self._leaving.pop(run.item.tag, None) is not None:
             self._again.appendleft(run.item)
         run.cut_off("its output can't be stored")
 
-    def _stored(self) -> None:
-        """Take it that outputs can be stored again, as far as there are any to store."""
-        if self._unstored:
-            self._unstored = False
-            self._parts.storage.health.works()
+    def _stored(self, item: Item) -> None:
+        """Take it that outputs can be stored again, when the last that wasn't is through."""
+        if item.tag in self._unstored:
+            self._unstored.discard(item.tag)
+            if not self._unstored:
+                self._parts.storage.health.works()
 
     def _settle(self, item: Item, answer: Answer | None) -> None:
         """Take what came of an input; None: it went to the dead letters."""
@@ -217,7 +224,7 @@ class Single:
         )
 
     def _fail(self, run: Run, exit_: Exit) -> None:
-        self._stored()
+        self._stored(run.item)
         if not self._parts.fate.failed(run.item, run.failure(exit_), again=self._retry):
             self._settle(run.item, None)
 

@@ -275,7 +275,10 @@ class Slot:
         worker = self.worker
         if timeout is None or worker is None or worker.cut or not self.line.load:
             return
-        left = self.line.since + timeout - monotonic()
+        now = monotonic()
+        if worker.child.paused:
+            self.line.since = now  # it waits for us
+        left = self.line.since + timeout - now
         if left > 0:
             self._timer = self._parts.loop.call_later(left, self._due)
         else:

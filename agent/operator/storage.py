@@ -54,10 +54,10 @@ class Storage:
         on_failed: Callable[[], None],
     ) -> "Storing":
         """Begin to store an output whose end isn't known."""
-        place = self._place()
+        place, header = self._place(), _header(content_type)
         return Storing(
             self._transfers,
-            lambda objects: objects.upload(*place, content_type=content_type),
+            lambda objects: objects.upload(*place, content_type=header),
             self.health,
             on_room=on_room,
             on_failed=on_failed,
@@ -71,7 +71,7 @@ class Storage:
         failed: Callable[[], None],
     ) -> None:
         """Store a whole output."""
-        place = self._place()
+        place, header = self._place(), _header(content_type)
 
         def stored(reference: ObjectReference) -> None:
             self.health.works()
@@ -82,7 +82,7 @@ class Storage:
             failed()
 
         self._transfers.do(
-            lambda objects: objects.put(*place, body, content_type=content_type),
+            lambda objects: objects.put(*place, body, content_type=header),
             stored,
             refused,
         )
@@ -199,6 +199,13 @@ class Storing:
         with self._talking:
             if self._upload is not None:
                 self._upload.abort()
+
+
+def _header(content_type: object) -> str | None:
+    """Return a content type that S3 can hold; anybody may have published anything."""
+    if isinstance(content_type, str) and content_type.isascii() and content_type.isprintable():
+        return content_type
+    return None
 
 
 def _ignore(_result: object) -> None:

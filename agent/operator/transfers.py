@@ -4,6 +4,7 @@ import ctypes
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import TypeVar
 
 from streams.access import S3Access
@@ -33,7 +34,8 @@ class Transfers:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
         self._under_way: set[Future[None]] = set()
         self._closing = threading.Event()
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        with suppress(AttributeError):  # a C library without it
+            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
     def do(
         self,
