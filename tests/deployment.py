@@ -27,10 +27,16 @@ _END_S = 20
 class Service:
     """`streamboss <command>` in the foreground, started again whenever the test says so."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], *command: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        *command: str,
+        module: str = "tools.main",
+    ) -> None:
         self._folder = folder
         self._environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment}
-        self._command = [sys.executable, "-P", "-m", "tools.main", *command]
+        self._command = [sys.executable, "-P", "-m", module, *command]
         self._below: set[tuple[int, str]] = set()
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -25,8 +25,8 @@ log = structlog.get_logger()
 #: A segment is closed when it is so large or so old, or holds so much of what may be on its way.
 SEGMENT_BYTES = 32 * 1024 * 1024
 SEGMENT_AGE_S = 10.0
-#: Deliveries on their way at once, at most and at least.
-PREFETCH, _LEAST_PREFETCH = 20_000, 10
+#: Deliveries on their way at once, at most; fewer where messages are large.
+PREFETCH = 20_000
 #: What grows beyond this while another segment is being stored is let go.
 _MOST_BYTES = 3 * SEGMENT_BYTES
 #: What may wait in memory while S3 is asked where the archive goes on.
@@ -149,7 +149,7 @@ class Recorder:
             self._job(partial(self._look, repeats=method.redelivered), self._take_over)
         self._early.append((method, properties, body))
         self._early_bytes += len(body)
-        if self._early_bytes > _EARLY_BYTES:
+        if self._early_bytes > _EARLY_BYTES and self._prefetch > 1:
             self._let_go_too_much(len(self._early), self._early_bytes)
 
     def _take_over(self, tail: Tail) -> None:
@@ -173,17 +173,22 @@ class Recorder:
             self.tick()
             return
         tape.add(method.delivery_tag, from_properties(properties, body))
-        size_bytes = tape.segment.size_bytes
-        if size_bytes >= SEGMENT_BYTES or tape.taken >= self._prefetch // 2:
+        if self._is_full(tape):
             self.tick(due=True)
-            if size_bytes > _MOST_BYTES:
-                self._let_go_too_much(tape.taken, size_bytes)
+            if tape.segment.size_bytes > _MOST_BYTES and self._prefetch > 1:
+                self._let_go_too_much(tape.taken, tape.segment.size_bytes)
+
+    def _is_full(self, tape: Tape) -> bool:
+        large = tape.segment.size_bytes >= SEGMENT_BYTES
+        return large or tape.taken >= max(1, self._prefetch // 2)
 
     def _let_go_too_much(self, messages: int, size_bytes: int) -> None:
         """Let go, and have less on its way next time: messages are larger than was thought."""
-        fitting = SEGMENT_BYTES * messages // size_bytes
-        self._prefetch = max(_LEAST_PREFETCH, min(PREFETCH, fitting))
-        log.info("large messages", stream=self.stream, prefetch=self._prefetch)
+        self._prefetch = max(1, min(self._prefetch - 1, _EARLY_BYTES * messages // size_bytes))
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        log.info("other messages", stream=self.stream, prefetch=self._prefetch)
         self.let_go()
         self._later(0.0, self.take_up)
 
@@ -212,10 +217,18 @@ class Recorder:
             self._means.clerk.stored(self.stream, stored)
         if mark is not None:
             self._means.clerk.end(self.stream, mark)
-        tape = self._tape
-        if tape is not None:
-            full = tape.segment.size_bytes >= SEGMENT_BYTES or tape.taken >= self._prefetch // 2
-            self.tick(due=full or self._finishing)
+        if stored is not None and self._is_timid(stored):
+            self._prefetch = min(PREFETCH, self._prefetch * 4)
+            self._begin_anew()
+        elif self._tape is not None:
+            self.tick(due=self._finishing or self._is_full(self._tape))
+
+    def _is_timid(self, stored: Stored) -> bool:
+        """Say whether a segment was closed early though it was small: messages are small again."""
+        messages = stored.next_position - stored.first_position
+        full = messages >= max(1, self._prefetch // 2)
+        small = stored.size_bytes < _EARLY_BYTES // 8
+        return full and small and self._prefetch < PREFETCH and not self._finishing
 
     # ---- failures
 

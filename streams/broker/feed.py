@@ -41,21 +41,26 @@ class Feed:
 
     def ack(self, tag: int) -> None:
         """Acknowledge all deliveries up to `tag`."""
-        if self._channel is not None and self._channel.is_open:
-            self._channel.basic_ack(tag, multiple=True)
+        if channel := self._usable():
+            channel.basic_ack(tag, multiple=True)
 
     def flush(self, then: Callable[[], None]) -> None:
         """Call `then` after the queue has seen every acknowledgement sent so far."""
-        if self._channel is not None and self._channel.is_open:
-            self._channel.queue_declare(
+        if channel := self._usable():
+            channel.queue_declare(
                 self._queue, passive=True, callback=lambda _frame: self._flushed(then)
             )
 
     def close(self) -> None:
         """Take nothing more, at once: what comes until the broker has heard of it is ignored."""
         self._closed = True
-        if self._channel is not None and self._channel.is_open:
-            self._channel.close()
+        if channel := self._usable():
+            channel.close()
+
+    def _usable(self) -> Channel | None:
+        """Return the channel, unless it was lost; a lost connection doesn't tell its channels."""
+        channel = self._channel
+        return channel if channel and channel.is_open and channel.connection.is_open else None
 
     def _opened(self, channel: Channel) -> None:
         if self._closed:

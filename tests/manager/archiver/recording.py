@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from streams.settings import Settings
 from tests.deployment import Service
 from tests.eventually import eventually
 from tests.s3 import S3Server
+
+HURRIED = "tests.manager.archiver.hurried"
 
 
 @dataclass
@@ -58,7 +61,14 @@ class Recording:
             self.session.publish(names.CONTROL_EXCHANGE, message, routing_key=key)
 
     def archiver(self, **more: str) -> Service:
-        """Start an archiver."""
+        """Start an archiver, as people do."""
+        return self._started(("manager", "--role", "archiver"), more)
+
+    def hurried(self, step: str = "", times: int = 1, **more: str) -> Service:
+        """Start one that closes segments soon, and that is killed at a step, if one is named."""
+        return self._started((step, str(times)) if step else (), more, module=HURRIED)
+
+    def _started(self, command: tuple[str, ...], more: dict[str, str], **options: str) -> Service:
         access = self.settings.s3
         environment = {
             "STREAMBOSS_AMQP_URL": ",".join(self.settings.need_amqp()),
@@ -70,7 +80,7 @@ class Recording:
             "TMPDIR": str(self.folder),
         }
         folder = self.folder / f"archiver-{next(self._numbers)}"
-        made = Service(folder, {**environment, **more}, "manager", "--role", "archiver")
+        made = Service(folder, {**environment, **more}, *command, **options)
         self.archivers.append(made)
         made.start()
         return made
@@ -139,6 +149,12 @@ class Recording:
         assert arrivals == sorted(arrivals)
         for key, segment in zip(self.keys(stream), self.segments(stream), strict=True):
             assert SegmentKey.parse(key).arrived_us == segment[0].arrived_us
+
+    def finish(self, archiver: Service) -> None:
+        """Let an archiver store what it has, and end."""
+        assert archiver.process is not None
+        archiver.process.send_signal(signal.SIGTERM)
+        assert archiver.process.wait(25) == 0
 
     def stop(self) -> None:
         """End all archivers."""

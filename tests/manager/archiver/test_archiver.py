@@ -1,29 +1,121 @@
 """An archiver at work: a process of its own, a real broker, a real S3."""
 
-import signal
-
-import pytest
+import os
+from dataclasses import replace
+from pathlib import Path
 
 from streams.archive import message_of
-from streams.message import Message
+from streams.message import OBJECT_REFERENCE, Message
+from streams.reference import ObjectReference
 from tests.eventually import eventually
+from tests.faults import Fault, faulty_way
 from tests.manager.archiver.recording import Recording
+from tests.rabbit import BrokerNode
+from tests.streams.archive.messages import ON_THE_WIRE
 
 
 def numbered(*numbers: int) -> list[Message]:
     return [Message(b"%d" % n, message_id=f"id-{n}", content_type="text/plain") for n in numbers]
 
 
-@pytest.mark.parametrize("stream", ["my-stream", "a.b", "x_1"])
-def test_what_is_published_is_in_the_archive(recording: Recording, stream: str) -> None:
-    recording.begin(stream)
+def test_streams_of_any_name_are_archived_as_they_come(recording: Recording) -> None:
+    streams = ("my-stream", "a.b", "x_1")
+    recording.begin(*streams)
     archiver = recording.archiver()
-    sent = numbered(*range(50))
-    recording.publish(stream, sent)
-    eventually(lambda: recording.waiting(stream) == 0)
+    foreign = [
+        Message(b"\xff\x00", headers=ON_THE_WIRE, timestamp=5, correlation_id="c"),
+        Message(b"tick"),
+        Message(b"tick"),
+        ObjectReference("bucket", "key", 5, "etag").message(),
+    ]
+    sent = {stream: [*numbered(*range(20)), *foreign] for stream in streams}
+    for stream in streams:
+        recording.publish(stream, sent[stream])
+    eventually(lambda: not any(map(recording.waiting, streams)), within_s=30)
+    recording.finish(archiver)
+    for stream in streams:
+        records = recording.records(stream)
+        came = [message_of(record) for record in records]
+        assert came[:20] == sent[stream][:20]
+        for message, original in zip(came[20:], foreign, strict=True):
+            assert replace(message, message_id=None) == original
+        assert came[-1].content_type == OBJECT_REFERENCE
+        assert len({message.message_id for message in came}) == 24
+        assert recording.tally(stream).messages == 24 == recording.count(stream)
+        recording.check_order(stream)
+
+
+def test_it_goes_on_where_it_was(recording: Recording) -> None:
+    recording.begin("s")
+    for turn in range(3):
+        archiver = recording.hurried()
+        recording.publish("s", numbered(turn))
+        recording.wait_stored("s", turn + 1)
+        recording.finish(archiver)
+    assert [r.body for r in recording.records("s")] == [b"0", b"1", b"2"]
+    assert [key[-20:] for key in recording.keys("s")] == [f"{n:015}.avro" for n in range(3)]
+    tally = recording.tally("s")
+    assert (tally.segments, tally.first_position, tally.next_position) == (3, 0, 3)
+    assert tally.size_bytes == sum(len(recording.get(key)) for key in recording.keys("s"))
+
+
+def test_another_takes_over_and_what_is_no_longer_wanted_ends(recording: Recording) -> None:
+    recording.begin("s", "t")
+    first, _ = recording.hurried(), recording.hurried()
+    recording.publish("s", numbered(*range(10)))
+    recording.wait_stored("s", 10)
+    first.kill()
+    recording.publish("s", numbered(*range(10, 20)))
+    recording.wait_stored("s", 20)
+    assert [r.body for r in recording.replayed("s")] == [b"%d" % n for n in range(20)]
+    recording.end("s")
+    eventually(lambda: recording.store.open_archives().keys() == {"t"}, what="one has ended")
+
+
+def test_a_broker_that_is_killed_loses_nothing(
+    recording: Recording, broker_node: BrokerNode
+) -> None:
+    recording.begin("s")
+    recording.hurried()
+    recording.publish("s", numbered(*range(10)))
+    recording.wait_stored("s", 10)
+    broker_node.note_queues()
+    recording.publish("s", numbered(*range(10, 20)))
+    broker_node.kill()
+    broker_node.start()
+    recording.session.close()
+    recording.publish("s", numbered(*range(20, 30)))
+    recording.wait_stored("s", 30)
+    assert [r.body for r in recording.replayed("s")] == [b"%d" % n for n in range(30)]
+    recording.check_order("s")
+
+
+def test_while_s3_is_away_the_broker_keeps_what_comes(recording: Recording) -> None:
+    recording.begin("s")
+    with faulty_way(recording.server.access) as way:
+        recording.hurried(AWS_ENDPOINT_URL_S3=str(way.access.endpoint_url))
+        recording.publish("s", numbered(0))
+        recording.wait_stored("s", 1)
+        # stored, but nobody hears of it; after that, nothing at all
+        way.inject(Fault(cut_answer=True), method="PUT", times=1)
+        way.inject(Fault(status=503), times=1000)
+        recording.publish("s", numbered(*range(1, 30)))
+        eventually(lambda: recording.store.get_archive("s").problem, within_s=60, what="it says so")
+        assert str(way.access.endpoint_url) in recording.store.get_archive("s").problem
+        eventually(lambda: recording.waiting("s") == 29, what="nothing waits in the archiver")
+        way.heal()
+        recording.wait_stored("s", 30, within_s=90)
+        assert [r.body for r in recording.records("s")] == [b"%d" % n for n in range(30)]
+        eventually(lambda: not recording.store.get_archive("s").problem, what="it is over")
+
+
+def test_large_messages_make_less_come_at_once(recording: Recording) -> None:
+    recording.begin("s")
+    archiver = recording.hurried()
+    large = [Message(os.urandom(4 * 1024 * 1024), message_id=str(n)) for n in range(12)]
+    recording.publish("s", large)
+    recording.wait_stored("s", 12)
+    assert [r.body for r in recording.replayed("s")] == [m.body for m in large]
     assert archiver.process is not None
-    archiver.process.send_signal(signal.SIGTERM)
-    assert archiver.process.wait(20) == 0
-    assert [message_of(r) for r in recording.records(stream)] == sent
-    assert recording.tally(stream).messages == 50
-    recording.check_order(stream)
+    peak = Path(f"/proc/{archiver.pid}/status").read_text().split("VmHWM:")[1].split()[0]
+    assert int(peak) < 300 * 1024
