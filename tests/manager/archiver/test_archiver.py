@@ -4,6 +4,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from streams.archive import message_of
 from streams.message import OBJECT_REFERENCE, Message
 from streams.reference import ObjectReference
@@ -109,6 +111,7 @@ def test_while_s3_is_away_the_broker_keeps_what_comes(recording: Recording) -> N
         eventually(lambda: not recording.store.get_archive("s").problem, what="it is over")
 
 
+@pytest.mark.long
 def test_large_messages_make_less_come_at_once(recording: Recording) -> None:
     recording.begin("s")
     archiver = recording.hurried()
