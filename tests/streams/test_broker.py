@@ -177,3 +177,14 @@ def test_a_broker_thread_without_a_broker_refuses_calls_and_does_not_hang() -> N
         thread.call(lambda s: s.publish("streams.a", Message(b"x")))
     assert not thread.connected
     thread.stop()
+
+
+def test_doubles_in_headers_pass_through(session: Session) -> None:
+    session.call(lambda channel: channel.queue_declare("q", exclusive=True))
+    sent = {"a": 0.1, "b": [1e46, {"c": -0.5}], "d": 1}
+    properties = pika.BasicProperties(headers=sent)
+    session.call(lambda channel: channel.basic_publish("", "q", b"", properties))
+    _, came, _ = session.call(lambda channel: channel.basic_get("q", auto_ack=True))
+    assert came is not None
+    assert came.headers == sent
+    assert isinstance(came.headers["a"], float)
