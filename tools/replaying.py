@@ -49,6 +49,7 @@ class Replaying:
         )
         self._error: StreamsError | None = None
         self._interrupts = 0
+        self._ended = False
         self._total_bytes: int | None = None
 
     def run(self) -> int:
@@ -73,18 +74,18 @@ class Replaying:
             "messages": player.confirmed,
             "repeats": self._playback.repeats,
             "uncollected": player.uncollected,
-            "complete": player.complete and not self._unfinished,
+            "complete": not self._unfinished,
             "problems": self._playback.problems,
             "resume": self._resume(),
         }
 
     @property
     def _unfinished(self) -> bool:
-        return self._error is not None or bool(self._interrupts and not self._player.complete)
+        return not (self._ended and self._player.complete) or self._error is not None
 
     def _resume(self) -> str | None:
         """Return what `--resume` takes to go on; None where all is done or nothing has begun."""
-        position = self._player.position
+        position, _ = self._player.progress
         if position is None or not self._unfinished:
             return None
         return f"{self._request.id}:{position}"
@@ -108,14 +109,14 @@ class Replaying:
     def _done(self, error: StreamsError | None) -> None:
         if isinstance(error, StreamMissingError):
             error = StreamMissingError(missing_stream(self._request.onto))
-        self._error = error
+        self._error, self._ended = error, True
         self._loop.stop()
 
     def _tell(self) -> int:
         if self._player.confirmed or self._error is None:
             self._say_how_much()
-        if self._unfinished and self._player.position is not None:
-            rest = command(self._request, self._resume(), self._player.sent)
+        if resume := self._resume():
+            rest = command(self._request, resume, self._player.progress[1])
             console.say(f"this goes on from there:\n{rest}")
         if self._error is not None:
             raise self._error
@@ -173,13 +174,12 @@ class Replaying:
         return redraw
 
 
-def command(request: ReplayRequest, resume: str | None, sent: int) -> str:
+def command(request: ReplayRequest, resume: str, done: int) -> str:
     """Return the command line that plays the rest of a request."""
     words = ["streamboss", "stream-archive", request.stream, "--onto", request.onto]
     for option, us in (("--from", request.since_us), ("--to", request.until_us)):
         words += [option, shown(us)] if us is not None else []
     words += ["--speed", str(request.speed)]
-    words += ["--limit", str(request.limit - sent)] if request.limit is not None else []
+    words += ["--limit", str(request.limit - done)] if request.limit is not None else []
     words += ["--fresh-ids"] if request.fresh_ids else []
-    words += ["--resume", resume] if resume else []
-    return shlex.join(words)
+    return shlex.join([*words, "--resume", resume])

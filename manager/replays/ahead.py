@@ -26,6 +26,7 @@ SEGMENTS_AHEAD = 3
 PATIENCE_S = 300.0
 _FIRST_S, _LONGEST_S = 0.5, 15.0
 _ASK_S = 0.2
+_END_S = 1.0
 
 
 @dataclass(slots=True)
@@ -84,12 +85,15 @@ class Ahead:
         """Fetch nothing more, and give the disk back."""
         self._stopping.set()
         self.over = True
+        self._thread.join(_END_S)  # who is on its way to S3 gives up by itself
+        self._forget()
+
+    def _forget(self) -> None:
         with suppress(queue.Empty):
             while True:
                 fetched = self._ready.get_nowait()
                 if fetched is not None and fetched.file is not None:
                     fetched.file.close()
-        self._thread.join(1.0)  # who is on its way to S3 gives up by itself
 
     def _run(self) -> None:
         try:
@@ -98,6 +102,8 @@ class Ahead:
         except Exception as error:  # noqa: BLE001 - it is raised where the segments are taken
             self._failure = error
         self._put(None)
+        if self._stopping.is_set():
+            self._forget()
 
     def _went_through(self) -> bool:
         """Fetch all that there is to list; False if S3 went away meanwhile, and waiting may help.

@@ -20,7 +20,7 @@ class Player:
 
     `on_begin` is called once, when the stream to play onto was reached.
 
-    After `stop`, and after an error, `position` says where to go on: everything before it arrived.
+    After `stop`, and after an error, `progress` says where to go on.
     """
 
     def __init__(
@@ -69,11 +69,16 @@ class Player:
         return self._outflow.uncollected
 
     @property
-    def position(self) -> Position | None:
-        """Where to go on if this ended now: everything before it is confirmed, or not wanted."""
-        oldest = self._outflow.oldest
-        entry = oldest if isinstance(oldest, Entry) else self._held[0] if self._held else None
-        return entry.place.at(entry.number) if entry else self._playback.position
+    def progress(self) -> tuple[Position | None, int]:
+        """Where to go on if this ended now, and how many messages were played before that.
+
+        Everything before the position is confirmed, or isn't wanted.
+        """
+        sent = self._outflow.oldest or (self._held and (self._held[0], self.sent))
+        if sent is None:
+            return self._playback.position, self.sent
+        entry, before = sent
+        return entry.place.at(entry.number), before
 
     def open(self) -> None:
         """Connect and play."""
@@ -133,8 +138,8 @@ class Player:
             message.correlation_id,
             message.timestamp,
         )
+        self._outflow.send(properties, message.body, (entry, self.sent))
         self.sent += 1
-        self._outflow.send(properties, message.body, entry)
 
     def _complete(self) -> None:
         self.complete = True

@@ -42,7 +42,7 @@ class Outflow:
         self._unconfirmed: dict[int, _Sent] = {}
         self._unconfirmed_bytes = 0
         #: what was said of each message that isn't confirmed, in the order in which they came
-        self._notes: dict[int, object] = {}
+        self._notes: dict[int, Any] = {}
         self._taken = 0
         self._finishing = self._blocked = self._ended = False
         self._connection: LoopConnection | None = None
@@ -69,7 +69,7 @@ class Outflow:
         return len(self._notes)
 
     @property
-    def oldest(self) -> object:
+    def oldest(self) -> Any:
         """The note of the first message that isn't confirmed; None when all are."""
         return next(iter(self._notes.values()), None)
 
@@ -77,7 +77,7 @@ class Outflow:
         """Connect; messages may be given when `on_room` is called."""
         self._link.open()
 
-    def send(self, properties: Any, body: bytes, note: object = None) -> None:
+    def send(self, properties: Any, body: bytes, note: Any = None) -> None:
         """Publish a message; `note` is what `oldest` says of it until it is confirmed."""
         self._taken += 1
         self._notes[self._taken] = note

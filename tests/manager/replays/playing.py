@@ -69,9 +69,12 @@ class Archive:
         position: Position | None = None,
         *,
         stop_at: int | None = None,
+        kill_at: int | None = None,
     ) -> "Played":
-        """Play it; `stop_at`: pause as soon as so many messages were sent."""
-        return play(self.settings, self.objects, request, position, stop_at)
+        """Play it; pause, or end as SIGKILL would, as soon as so many messages were sent."""
+        return play(
+            self.settings, self.objects, request, position, stop_at=stop_at, kill_at=kill_at
+        )
 
 
 def segment_of(records: Iterable[Record]) -> bytes:
@@ -101,12 +104,13 @@ def play(
     objects: Objects,
     request: ReplayRequest,
     position: Position | None = None,
+    *,
     stop_at: int | None = None,
+    kill_at: int | None = None,
 ) -> Played:
-    """Play a request to its end."""
+    """Play a request to its end, or to where it is stopped or killed."""
     loop = EventLoop()
-    said: list[str] = []
-    playback = playback_of(objects, settings.need_bucket(), request, position, said.append)
+    playback = playback_of(objects, settings.need_bucket(), request, position, lambda _line: None)
     errors: list[StreamsError | None] = []
     player = Player(
         loop,
@@ -114,7 +118,7 @@ def play(
         request,
         playback,
         on_done=errors.append,
-        say=said.append,
+        say=lambda _line: None,
     )
     stopped = False
 
@@ -123,7 +127,7 @@ def play(
         if stop_at is not None and player.sent >= stop_at and not stopped:
             stopped = True
             player.stop()
-        return bool(errors)
+        return bool(errors) or (kill_at is not None and player.sent >= kill_at)
 
     try:
         player.open()
@@ -134,10 +138,10 @@ def play(
     return Played(
         player.sent,
         playback.repeats,
-        player.complete,
-        player.position,
+        player.complete and errors == [None],
+        player.progress[0],
         playback.problems,
-        errors[0],
+        errors[0] if errors else None,
     )
 
 
