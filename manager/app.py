@@ -4,15 +4,15 @@ import errno
 import logging
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import uvicorn
 
 from manager import logs
 from manager.api import create_app
-from manager.archiver.child import ArchiverChild
+from manager.child import Child
 from manager.errors import StoreUnavailableError
 from manager.runtime import Runtime
 from manager.services import Services
@@ -33,11 +33,15 @@ _BACKLOG = 128
 
 
 def run(
-    settings: Settings, host: str = LOOPBACK, port: int | None = None, *, archiver: bool = True
+    settings: Settings,
+    host: str = LOOPBACK,
+    port: int | None = None,
+    *,
+    roles: Collection[str] = ("archiver", "replayer"),
 ) -> None:
     """Serve until SIGTERM; return when the requests at hand are answered.
 
-    With `archiver`, one runs beside it while there is something to archive, where S3 is set.
+    Of the `roles` each runs beside it as soon as there is something for it to do, where S3 is set.
     Prints `manager: http://HOST:PORT` on stdout as soon as it may be asked. Broker and database
     needn't be there: what needs them is answered with 503 until they are.
 
@@ -58,7 +62,7 @@ def run(
         try:
             _prepare(users)
             print(f"manager: {address(listener)}", flush=True)  # noqa: T201 - the result
-            with _beside(store) if archiver and settings.bucket else nullcontext():
+            with _beside(store, roles if settings.bucket else ()):
                 server.run(sockets=[listener])
         finally:
             sweep.stop()
@@ -67,14 +71,18 @@ def run(
 
 
 @contextmanager
-def _beside(store: Store) -> Iterator[None]:
-    """Let an archiver run for the length of a `with` block."""
-    child = ArchiverChild(store)
-    child.start()
-    try:
+def _beside(store: Store, roles: Collection[str]) -> Iterator[None]:
+    """Let these roles run for the length of a `with` block."""
+    children = (
+        Child("archiver", "manager.archiver.process", store.open_archives),
+        Child("replayer", "manager.replays.process", store.has_replays),
+    )
+    with ExitStack() as stack:
+        for child in children:
+            if child.name in roles:
+                child.start()
+                stack.callback(child.stop)
         yield
-    finally:
-        child.stop()
 
 
 def server_of(services: Services) -> uvicorn.Server:

@@ -27,6 +27,9 @@ class Place(Protocol):
     def need_bucket(self) -> str:
         """Return the bucket, which exists."""
 
+    def must_hold(self, stream: str) -> None:
+        """Do nothing if there is an archive of a stream."""
+
     def of(self, stream: str) -> str | None:
         """Return where the archive of a stream is; None without a bucket."""
 
@@ -46,6 +49,28 @@ class ArchivePlace:
             ConflictError: none is set; says how to get one.
             ObjectError: it can't be reached, or we may not.
         """
+        objects, bucket = self._reached()
+        objects.ensure_bucket(bucket)
+        return bucket
+
+    def must_hold(self, stream: str) -> None:
+        """Do nothing if there is an archive of a stream.
+
+        Raises:
+            ConflictError: there is no bucket set; says how to get one.
+            ObjectError: there is no archive, or it can't be asked for.
+        """
+        from manager.replays.selection import must_exist  # noqa: PLC0415 - only who replays pays
+
+        objects, bucket = self._reached()
+        must_exist(objects, bucket, stream)
+
+    def of(self, stream: str) -> str | None:
+        """Return where the archive of a stream is; None without a bucket."""
+        bucket = self._settings.bucket
+        return f"s3://{bucket}/archives/{stream}/" if bucket else None
+
+    def _reached(self) -> "tuple[Objects, str]":
         try:
             bucket = self._settings.need_bucket()
         except SettingsError as error:
@@ -54,13 +79,7 @@ class ArchivePlace:
             from streams.objects import Objects  # noqa: PLC0415 - only who archives pays for it
 
             self._objects = Objects(self._access)
-        self._objects.ensure_bucket(bucket)
-        return bucket
-
-    def of(self, stream: str) -> str | None:
-        """Return where the archive of a stream is; None without a bucket."""
-        bucket = self._settings.bucket
-        return f"s3://{bucket}/archives/{stream}/" if bucket else None
+        return self._objects, bucket
 
 
 def begin(

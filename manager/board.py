@@ -9,12 +9,15 @@ from manager import events
 from manager.model import ArchiveStatus, NodeState, Operation, OperationStatus
 from manager.rates import RateMeter, Rates, summed
 from manager.reconcile.plan import Verdict
+from manager.replays.state import UNFINISHED, ReplayState
 from streams import names
 from streams.control import OperatorReport
 from streams.names import QueueRole
 
 #: Backlog unacknowledged included, and dead letters, of each operation.
 Depths = Mapping[str, tuple[int, int]]
+#: What becomes of a replay that is forgotten before its end.
+_CANCELLED = "cancelled"
 
 
 def operation_depths(queues: Mapping[str, int]) -> Depths:
@@ -59,6 +62,7 @@ class Board:
         self.statuses: Mapping[str, OperationStatus] = {}
         self.archives: Mapping[str, ArchiveStatus] = {}
         self._nodes: Mapping[str, NodeState] = {}
+        self._replays: Mapping[str, tuple[ReplayState, str]] | None = None
         self._meter = RateMeter()
 
     def load(self, reports: Mapping[str, Sequence[OperatorReport]], depths: Depths) -> Load:
@@ -106,6 +110,28 @@ class Board:
             )
             for stream, status in archives.items()
             if stream not in before or before[stream].state is not status.state
+        ]
+
+    def see_replays(self, replays: Mapping[str, tuple[ReplayState, str]]) -> list[bytes]:
+        """Keep the state of each replay, with its reason; return an event for each change."""
+        if self._replays is None:  # what had ended before this manager began is no news
+            self._replays = {r: told for r, told in replays.items() if told[0] not in UNFINISHED}
+        before, self._replays = self._replays, replays
+        gone = {
+            replay: (_CANCELLED, "")
+            for replay, (state, _) in before.items()
+            if replay not in replays and state in UNFINISHED
+        }
+        return [
+            events.state_changed(
+                "replay",
+                replay,
+                before=before[replay][0] if replay in before else None,
+                after=state,
+                reason=reason,
+            )
+            for replay, (state, reason) in {**replays, **gone}.items()
+            if replay not in before or before[replay][0] != state
         ]
 
     def _status(self, name: str, verdict: Verdict, load: Load) -> OperationStatus:

@@ -110,6 +110,32 @@ class ManagerClient:
         """Make a new version of a process definition; return it."""
         return self._json("PUT", _path("definitions", definition_id), document)
 
+    def create_replay(self, stream: str, body: Mapping[str, Any]) -> Json:
+        """Have the manager play a stream's archive; return the replay."""
+        return self._json("POST", _path("streams", stream, "replays"), body)
+
+    def find_replay(self, replay: str) -> Json:
+        """Return a replay of any stream by its id.
+
+        Raises:
+            ManagerError: there is none.
+        """
+        for found in self._pages("replays/"):
+            if found["id"] == replay:
+                return found
+        raise ManagerError([f"there is no replay {replay!r}: 'streamboss replays' lists them"])
+
+    def ask_replay(self, replay: str, state: str) -> Json:
+        """Pause a replay, or let it go on; return it."""
+        path = str(self.find_replay(replay)["resource_uri"]).removeprefix("/api/")
+        return self._json("PATCH", path, {"state": state})
+
+    def cancel_replay(self, replay: str) -> Json:
+        """Cancel a replay; return how far it was."""
+        found = self.find_replay(replay)
+        self._json("DELETE", str(found["resource_uri"]).removeprefix("/api/"))
+        return found
+
     def purge(self, name: str) -> int:
         """Empty an operation's queue; return how many messages it held."""
         return int(self._json("POST", _path("operations", name, "purge"))["purged"])

@@ -31,6 +31,7 @@ from manager.model import (
 )
 from manager.reconcile.apply import Applier
 from manager.reconcile.plan import Memory, Observed, Plan, plan
+from manager.replays.state import ReplayState
 from manager.watch import BrokerWatch
 from streams import names
 from streams.control import LATE_S
@@ -59,6 +60,9 @@ class RuntimeStore(LeaseStore, Protocol):
 
     def list_archives(self) -> list[Archive]:
         """Return every archive."""
+
+    def replay_states(self) -> dict[str, tuple[ReplayState, str]]:
+        """Return the state of each replay, and the reason."""
 
     def list_nodes(self) -> list[NodeRecord]:
         """Return every node that was added."""
@@ -284,6 +288,7 @@ class Runtime:
             return
         happened = self._board.judge(made.verdicts, load)
         happened += self._board.see_nodes({node.name: node.state for node in nodes})
+        happened += self._board.see_replays(self._store.replay_states())
         happened += self._board.see_archives({a.stream: s for a, s in self._archives_now()})
         if self._term is None:
             return

@@ -24,6 +24,7 @@ COMMANDS = {
     "stop-archiving-stream": "archives",
     "archives": "archives",
     "stream-archive": "replays",
+    "replays": "replays",
     "create-operation": "operations",
     "remove-operation": "operations",
     "operations": "operations",

@@ -14,6 +14,7 @@ from manager.api import (
     operations,
     problems,
     process_definition,
+    replays,
     streams,
     subscriptions,
     users,
@@ -24,7 +25,17 @@ from manager.services import Services
 
 __all__ = ["create_app"]
 
-_PLACES = (process_definition, streams, archives, operations, nodes, users, subscriptions, health)
+_PLACES = (
+    process_definition,
+    streams,
+    archives,
+    replays,
+    operations,
+    nodes,
+    users,
+    subscriptions,
+    health,
+)
 
 
 def create_app(services: Services) -> FastAPI:

@@ -3,14 +3,18 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from fastapi import Depends, Request
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     Field,
     ValidationError,
+    WithJsonSchema,
+    model_validator,
 )
 from starlette.exceptions import HTTPException
 
@@ -26,6 +30,8 @@ from manager.options import (
     Strict,
     legal,
 )
+from manager.replays.speed import Speed, SpeedError
+from manager.replays.state import ReplayState
 from streams.control import ANY_APPLICATION
 from streams.definition import ProcessDefinition, problem
 
@@ -40,6 +46,26 @@ _NodeName = Annotated[str, AfterValidator(legal("node")), SHAPE]
 _UserName = Annotated[str, AfterValidator(legal("user")), SHAPE]
 _Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 _Password = Annotated[str, Field(min_length=1, max_length=1000)]
+_FIRST_DAY, _LAST_DAY = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+
+
+def _in_range(moment: datetime) -> datetime:
+    if not _FIRST_DAY <= moment <= _LAST_DAY:
+        raise ValueError("must be between the years 1970 and 9999")
+    return moment
+
+
+def _speed(text: str) -> str:
+    try:
+        return str(Speed.parse(text))
+    except SpeedError as error:
+        raise ValueError(str(error)) from None
+
+
+_Time = Annotated[AwareDatetime, Field(strict=False), AfterValidator(_in_range)]
+_SPEED_SHAPE = WithJsonSchema(
+    {"type": "string", "pattern": r"^(max|real|[1-9][0-9]{0,8}(x|/s))$", "examples": ["10x"]}
+)
 _Role = Annotated[Role, Field(strict=False)]
 
 
@@ -57,6 +83,34 @@ class StreamBody(Strict):
 
 class ArchiveBody(ArchiveOptions):
     """What is asked of an archive."""
+
+
+class ReplayBody(Strict):
+    """What is asked of a replay. Without `to` it ends with what was published until now."""
+
+    onto: StreamName | None = None
+    since: _Time | None = Field(default=None, alias="from")
+    to: _Time | None = None
+    speed: Annotated[str, AfterValidator(_speed), _SPEED_SHAPE] = "max"
+    limit: Count | None = None
+    fresh_ids: bool = False
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.since and self.to and self.since > self.to:
+            raise ValueError("from: is after to, nothing is between them")
+        return self
+
+
+class ReplayPatch(Strict):
+    """What may change about a replay."""
+
+    state: Literal["paused", "running"]
+
+    @property
+    def wanted(self) -> ReplayState:
+        """The state that is asked for."""
+        return ReplayState(self.state)
 
 
 class OperationBody(OperationOptions):
@@ -180,6 +234,8 @@ KINDS: Sequence[type[BaseModel]] = (
     DefinitionBody,
     StreamBody,
     ArchiveBody,
+    ReplayBody,
+    ReplayPatch,
     OperationBody,
     OperationPatch,
     NodeBody,

@@ -19,6 +19,8 @@ from manager.model import (
     Stream,
     User,
 )
+from manager.replays.state import Replay
+from streams.archive.keys import time_of
 
 Json = dict[str, Any]
 
@@ -92,6 +94,30 @@ def archive(value: Archive, status: ArchiveStatus, place: str | None) -> Json:
         "last_at": _instant(tally.last_at),
         "lag_messages": status.lag_messages,
         "resource_uri": f"/api/streams/{value.stream}/archive/",
+    }
+
+
+def replay(value: Replay) -> Json:
+    """Show a replay: what was asked, and how far it is."""
+    request, progress = value.request, value.progress
+    return {
+        "id": request.id,
+        "stream": request.stream,
+        "onto": request.onto,
+        "owner": value.owner,
+        "from": _instant_of(request.since_us),
+        "to": _instant_of(request.until_us),
+        "speed": str(request.speed),
+        "limit": request.limit,
+        "fresh_ids": request.fresh_ids,
+        "state": value.state.value,
+        "reason": value.reason,
+        "messages": progress.messages,
+        "repeats": progress.repeats,
+        "problems": list(progress.problems),
+        "created_at": _instant(value.created_at),
+        "ended_at": _instant(value.ended_at),
+        "resource_uri": f"/api/streams/{request.stream}/replays/{request.id}/",
     }
 
 
@@ -184,6 +210,10 @@ def _plain(item: object) -> object:
     if item is None or isinstance(item, bool | int | str):
         return item
     return str(item)
+
+
+def _instant_of(us: int | None) -> str | None:
+    return None if us is None else time_of(us).isoformat()
 
 
 def _instant(moment: datetime | None) -> str | None:

@@ -10,6 +10,7 @@ from manager.store.leases import LeaseQueries
 from manager.store.nodes import NodeQueries
 from manager.store.operations import OperationQueries
 from manager.store.paging import Page
+from manager.store.replays import ReplayQueries
 from manager.store.streams import StreamQueries
 from manager.store.users import UserQueries
 
@@ -21,6 +22,7 @@ class Store(
     StreamQueries,
     OperationQueries,
     ArchiveQueries,
+    ReplayQueries,
     NodeQueries,
     UserQueries,
     LeaseQueries,

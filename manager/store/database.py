@@ -35,6 +35,8 @@ _MIGRATION_LOCK = 5_217_003
 _CONNECT_S = 5
 #: After a failure, others that ask within this time get the same answer without a new attempt.
 _COOL_DOWN_S = 1.0
+_POSTGRES_CLOCK = "SELECT extract(epoch FROM clock_timestamp())"
+_SQLITE_CLOCK = "SELECT (julianday('now') - 2440587.5) * 86400.0"
 _PRAGMAS = ("busy_timeout=10000", "journal_mode=WAL", "synchronous=NORMAL")
 
 
@@ -117,6 +119,11 @@ class Database:
             session.begin(),
         ):
             yield session
+
+    def _now_s(self, session: Session) -> float:
+        """Return the seconds since 1970 by the database's clock: all managers have the same."""
+        clock = _SQLITE_CLOCK if self.is_sqlite else _POSTGRES_CLOCK
+        return float(session.execute(text(clock)).scalar_one())
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -9,15 +9,12 @@ import os
 import threading
 from pathlib import Path
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from manager.store.database import Database
 from manager.store.tables import LeaseRow
 
 LEASE_S = 9.0
-_POSTGRES_CLOCK = "SELECT extract(epoch FROM clock_timestamp())"
-_SQLITE_CLOCK = "SELECT (julianday('now') - 2440587.5) * 86400.0"
 
 
 class LeaseQueries(Database):
@@ -61,10 +58,6 @@ class LeaseQueries(Database):
         if self._file_lock:
             self._file_lock.release()
         super().close()
-
-    def _now_s(self, session: Session) -> float:
-        clock = _SQLITE_CLOCK if self.is_sqlite else _POSTGRES_CLOCK
-        return float(session.execute(text(clock)).scalar_one())
 
 
 def _lease(session: Session) -> LeaseRow:

@@ -11,6 +11,7 @@ from manager.model import Stream
 from manager.store.archives import forget_stopped
 from manager.store.database import Database
 from manager.store.paging import Page, paged
+from manager.store.replays import none_unfinished
 from manager.store.tables import OperationRow, StreamRow
 
 
@@ -63,6 +64,7 @@ class StreamQueries(Database):
                 raise ConflictError(
                     f"stream {name!r} is used by {listed('operation', users)}: remove them first"
                 )
+            none_unfinished(session, name)
             forget_stopped(session, name)
             session.delete(row)
             session.flush()

@@ -138,6 +138,31 @@ class ArchiveRow(Base):
     created_at: Mapped[datetime] = mapped_column(Instant, default=now)
 
 
+class ReplayRow(Base):
+    """A replay: what was asked, how far it is, and who plays it until when (database clock)."""
+
+    __tablename__ = "replays"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    stream: Mapped[str] = mapped_column(ForeignKey("streams.name", ondelete="CASCADE"), index=True)
+    onto: Mapped[str] = mapped_column(String(100))
+    owner: Mapped[str] = mapped_column(String(100))
+    since_us: Mapped[int | None] = mapped_column(BigInteger)
+    until_us: Mapped[int | None] = mapped_column(BigInteger)
+    speed: Mapped[str] = mapped_column(String(40))
+    most_messages: Mapped[int | None] = mapped_column(BigInteger)
+    fresh_ids: Mapped[bool]
+    state: Mapped[str] = mapped_column(String(10))
+    reason: Mapped[str] = mapped_column(String(1000), default="")
+    position: Mapped[str | None] = mapped_column(String(400))
+    messages: Mapped[int] = mapped_column(BigInteger, default=0)
+    repeats: Mapped[int] = mapped_column(BigInteger, default=0)
+    problems: Mapped[list[str]] = mapped_column(JSON, default=list)
+    holder: Mapped[str | None] = mapped_column(String(200))
+    held_until_s: Mapped[float] = mapped_column(default=0.0)
+    created_at: Mapped[datetime] = mapped_column(Instant, default=now)
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
 class NodeRow(Base):
     """A node that was added."""
 

@@ -14,6 +14,7 @@ from manager.store.tables import (
     DefinitionRow,
     NodeRow,
     OperationRow,
+    ReplayRow,
     StreamRow,
     TokenRow,
     UserRow,
@@ -81,7 +82,7 @@ class UserQueries(Database):
             if name == heir:
                 raise ConflictError(f"user {name!r} can't remove themselves: ask another admin")
             _keep_an_admin(session, row)
-            for table in (DefinitionRow, StreamRow, OperationRow, ArchiveRow, NodeRow):
+            for table in (DefinitionRow, StreamRow, OperationRow, ArchiveRow, ReplayRow, NodeRow):
                 session.execute(update(table).where(table.owner == name).values(owner=heir))
             session.delete(row)
 

@@ -1,4 +1,4 @@
-"""`stream-archive`: an archive onto a stream again."""
+"""`stream-archive`, `replays`: an archive onto a stream again, here or by the manager."""
 
 import json
 from datetime import datetime
@@ -10,6 +10,7 @@ from streams.errors import StreamsError
 from streams.names import check_name
 from tools import console
 from tools.commands.arguments import AsJson, Stream
+from tools.counts import count
 from tools.times import instant, shown, us_of
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from streams.objects import Objects
 
 app = typer.Typer()
+_replays = typer.Typer(invoke_without_command=True)
+app.add_typer(_replays, name="replays")
+_Id = Annotated[str, typer.Argument(metavar="ID", help="As 'replays' lists it.")]
+_COLUMNS = ("id", "state", "stream", "onto", "from", "to", "speed", "messages", "reason")
 
 
 @app.command("stream-archive")
@@ -49,12 +54,16 @@ def stream_archive(
     resume: Annotated[
         str | None, typer.Option(metavar="POSITION", help="Go on where an earlier replay ended.")
     ] = None,
+    detach: Annotated[
+        bool,
+        typer.Option("--detach", help="Let the manager play it; 'replays' shows how far it is."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Play a stream's archive onto it again, or onto another stream, in the archive's order.
 
     ^C pauses: everything sent is confirmed, and the command that goes on is printed. Needs the
-    broker and S3 only.
+    broker and S3 only; with --detach the manager only.
 
     Example: streamboss stream-archive mystream --onto test --from yesterday --speed 10x
     """
@@ -72,10 +81,84 @@ def stream_archive(
         fresh_ids=fresh_ids,
         **({"id": replay} if replay else {}),
     )
-    if dry_run:
+    if detach:
+        if dry_run or resume:
+            raise console.UsageError("--detach goes with neither --dry-run nor --resume")
+        _give_to_manager(request, as_json=as_json)
+    elif dry_run:
         _count(request, position, as_json=as_json)
     else:
         _play(request, position, as_json=as_json)
+
+
+@_replays.callback()
+def replays(context: typer.Context, *, as_json: AsJson = False) -> None:
+    """List the replays that the manager plays; pause, resume, cancel them.
+
+    Example: streamboss replays
+
+    Example: streamboss replays pause 0123456789ab
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with console.manager() as manager:
+        console.show(
+            manager.list("replays"),
+            _COLUMNS,
+            as_json=as_json,
+            nothing="no replays: 'streamboss stream-archive STREAM --detach' starts one",
+        )
+
+
+@_replays.command()
+def pause(replay: _Id) -> None:
+    """Pause a replay, with nothing half done.
+
+    Example: streamboss replays pause 0123456789ab
+    """
+    with console.manager() as manager:
+        manager.ask_replay(replay, "paused")
+    console.say(f"replay {replay} is paused: 'streamboss replays resume {replay}' goes on")
+
+
+@_replays.command()
+def resume(replay: _Id) -> None:
+    """Let a replay that is paused, or has failed, go on where it was.
+
+    Example: streamboss replays resume 0123456789ab
+    """
+    with console.manager() as manager:
+        manager.ask_replay(replay, "running")
+    console.say(f"replay {replay} goes on")
+
+
+@_replays.command()
+def cancel(replay: _Id) -> None:
+    """Cancel a replay, or forget one that has ended; what was played stays played.
+
+    Example: streamboss replays cancel 0123456789ab
+    """
+    with console.manager() as manager:
+        cancelled = manager.cancel_replay(replay)
+    console.say(f"replay {replay} is gone, after {count(cancelled['messages'], 'message')}")
+
+
+def _give_to_manager(request: "ReplayRequest", *, as_json: bool) -> None:
+    since_us, until_us = request.since_us, request.until_us
+    body = {
+        "onto": request.onto,
+        "from": None if since_us is None else shown(since_us),
+        "to": None if until_us is None else shown(until_us),
+        "speed": str(request.speed),
+        "limit": request.limit,
+        "fresh_ids": request.fresh_ids,
+    }
+    with console.manager() as manager:
+        replay = manager.create_replay(request.stream, body)
+    console.put(json.dumps(replay) if as_json else replay["id"])
+    console.say(
+        f"the manager replays {request.stream!r} onto {request.onto!r}: 'streamboss replays'"
+    )
 
 
 def _times(from_: str | None, to: str | None) -> tuple[int | None, int]:

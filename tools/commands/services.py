@@ -1,6 +1,7 @@
 """`manager` and `agent`: the two services, in the foreground."""
 
 import os
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +14,11 @@ app = typer.Typer()
 
 
 class Role(StrEnum):
-    """What a manager does: answer and reconcile; record archives."""
+    """What a manager does: answer and reconcile; record archives; play replays."""
 
     MANAGER = "manager"
     ARCHIVER = "archiver"
+    REPLAYER = "replayer"
 
 
 @app.command()
@@ -42,11 +44,20 @@ def manager(
     if Role.MANAGER in roles:
         from manager import app as service
 
-        service.run(settings, host, port, archiver=Role.ARCHIVER in roles)
+        service.run(settings, host, port, roles=roles)
     else:
-        from manager.archiver import process
+        _run_apart(settings, roles)
 
-        process.run(settings)
+
+def _run_apart(settings: Settings, roles: set[Role]) -> None:
+    from manager.archiver import process as archiver
+    from manager.replays import process as replayer
+
+    if Role.ARCHIVER not in roles:
+        replayer.run(settings)
+        return
+    with replayer.replaying(settings) if Role.REPLAYER in roles else nullcontext():
+        archiver.run(settings)
 
 
 @app.command()

@@ -1,15 +1,14 @@
-"""The archiver beside a manager: a process of its own, so that neither slows the other down."""
+"""A role beside a manager, in a process of its own: so neither slows the other down."""
 
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
 
 import structlog
 
-from manager.model import ArchivePhase
 from streams.backoff import backoff_s
 from streams.errors import StreamsError
 
@@ -20,34 +19,29 @@ _STEADY_S = 30.0
 _END_S = 15.0
 
 
-class ArchiveStore(Protocol):
-    """What is asked of the store."""
+class Child:
+    """Starts a role when there is something for it to do, and again whenever it ends.
 
-    def open_archives(self) -> dict[str, ArchivePhase]:
-        """Return the archives that aren't stopped."""
-
-
-class ArchiverChild:
-    """Starts an archiver when there is something to archive, and again whenever it ends.
-
-    It lives while the manager does, whose end it knows by the end of its standard input.
+    It lives while the manager does, whose end it knows by the end of its standard input. `module`
+    is run; `is_needed` may ask the store.
     """
 
-    def __init__(self, store: ArchiveStore) -> None:
-        self._store = store
+    def __init__(self, name: str, module: str, is_needed: Callable[[], object]) -> None:
+        self.name = name
+        self._module, self._is_needed = module, is_needed
         self._process: subprocess.Popen[bytes] | None = None
         self._started_s = 0.0
         self._failures = 0
         self._not_before_s = 0.0
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="archiver", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Look after it, in the background."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End it; it stores what it has first."""
+        """End it; it finishes what it has first."""
         self._stopping.set()
         self._thread.join(_LOOK_S + _END_S)
         if self._process is not None:
@@ -64,13 +58,13 @@ class ArchiverChild:
                 self._ended(self._process.returncode)
             if self._process is None and time.monotonic() >= self._not_before_s:
                 with suppress(StreamsError):  # the manager says that its store is away
-                    if self._store.open_archives():
+                    if self._is_needed():
                         self._start()
 
     def _start(self) -> None:
         self._started_s = time.monotonic()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "manager.archiver.process"],
+            [sys.executable, "-P", "-m", self._module],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
         )
@@ -81,4 +75,4 @@ class ArchiverChild:
         self._failures = 1 if steady else self._failures + 1
         wait_s = backoff_s(self._failures, first_s=1.0)
         self._not_before_s = time.monotonic() + wait_s
-        log.warning("the archiver ended", status=status, again_in_s=round(wait_s, 1))
+        log.warning("a role ended", role=self.name, status=status, again_in_s=round(wait_s, 1))

@@ -1,0 +1,87 @@
+"""`/api/replays/` and `/api/streams/<name>/replays/`."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from fastapi.responses import Response
+
+from manager.api import views
+from manager.api.answers import Answer, Asked, made
+from manager.api.bodies import Body, ReplayBody, ReplayPatch, parse, takes
+from manager.api.logins import Maker, Parts, Viewer, must_own
+from manager.api.paths import Name
+from manager.replays.request import ReplayRequest
+from manager.replays.speed import Speed
+from streams.archive.keys import us_of
+
+router = APIRouter(prefix="/api", tags=["replays"])
+Id = Annotated[str, Path(pattern="^[0-9a-z]{1,40}$")]
+
+
+@router.get("/replays/")
+def list_all_replays(_: Viewer, services: Parts, asked: Asked) -> Answer:
+    """List the replays of all streams, the newest first."""
+    page = services.store.page_replays(stream=None, limit=asked.limit, offset=asked.offset)
+    return asked.answer(page, views.replay)
+
+
+@router.get("/streams/{name}/replays/")
+def list_replays(name: Name, _: Viewer, services: Parts, asked: Asked) -> Answer:
+    """List the replays of a stream's archive, the newest first."""
+    services.store.get_stream(name)
+    page = services.store.page_replays(stream=name, limit=asked.limit, offset=asked.offset)
+    return asked.answer(page, views.replay)
+
+
+@router.post(
+    "/streams/{name}/replays/", status_code=201, openapi_extra=takes(ReplayBody, required=False)
+)
+def create_replay(name: Name, user: Maker, services: Parts, raw: Body) -> Answer:
+    """Play a stream's archive onto it again, or onto another stream of yours."""
+    request = _request(name, parse(ReplayBody, raw or b"{}"))
+    services.store.get_stream(name)
+    onto = services.store.get_stream(request.onto)
+    must_own(user, onto.owner, f"stream {request.onto!r}")
+    services.runtime.place.must_hold(name)
+    replay = services.store.create_replay(request, user.name)
+    services.runtime.poke()
+    return made(views.replay(replay), created=True)
+
+
+@router.get("/streams/{name}/replays/{replay}/")
+def get_replay(name: Name, replay: Id, _: Viewer, services: Parts) -> Answer:
+    """Show a replay: what was asked, and how far it is."""
+    return Answer(views.replay(services.store.get_replay(name, replay)))
+
+
+@router.patch("/streams/{name}/replays/{replay}/", openapi_extra=takes(ReplayPatch))
+def change_replay(name: Name, replay: Id, user: Maker, services: Parts, raw: Body) -> Answer:
+    """Pause a replay (`paused`), or let it go on where it was (`running`)."""
+    body = parse(ReplayPatch, raw)
+    must_own(user, services.store.get_replay(name, replay).owner, f"replay {replay}")
+    changed = services.store.ask_replay(name, replay, body.wanted)
+    services.runtime.poke()
+    return Answer(views.replay(changed))
+
+
+@router.delete("/streams/{name}/replays/{replay}/", status_code=204, response_class=Response)
+def cancel_replay(name: Name, replay: Id, user: Maker, services: Parts) -> None:
+    """Cancel a replay, and forget it; what was played stays played."""
+    must_own(user, services.store.get_replay(name, replay).owner, f"replay {replay}")
+    services.store.delete_replay(name, replay)
+    services.runtime.poke()
+
+
+def _request(stream: str, body: ReplayBody) -> ReplayRequest:
+    """Return what is asked for; without an end, what is published later isn't waited for."""
+    request = ReplayRequest(
+        stream=stream,
+        onto=body.onto or stream,
+        until_us=us_of(body.to or datetime.now(UTC)),
+        speed=Speed.parse(body.speed),
+        limit=body.limit,
+        fresh_ids=body.fresh_ids,
+    )
+    return replace(request, since_us=us_of(body.since)) if body.since else request
