@@ -63,9 +63,7 @@ def test_an_object_takes_its_messages_place(desk: Desk, objects: Objects, bucket
 
 
 def test_an_object_alone_is_the_file_that_was_streamed(desk: Desk, bucket: str) -> None:
-    path = desk.large_file()
-    with path.open("r+b") as file:
-        file.write(os.urandom(MIB))
+    path = desk.file("large.bin", os.urandom(20 * MIB))
     consumer = desk.consume("--count", "1")
     desk.typist.must("stream-file", "s", bucket, str(path))
     assert consumer.process.stdout
@@ -75,15 +73,9 @@ def test_an_object_alone_is_the_file_that_was_streamed(desk: Desk, bucket: str) 
 
 
 def test_with_a_framing_an_object_is_one_frame(desk: Desk, objects: Objects, bucket: str) -> None:
-    picture = put(objects, bucket, "p", BINARY, "image/png")
-    for framing, frame in (
-        ("netstring", b"%d:%s," % (len(BINARY), BINARY)),
-        ("length32", len(BINARY).to_bytes(4, "big") + BINARY),
-        ("nul", BINARY + b"\0"),
-    ):
-        consumer = desk.consume("--framing", framing, "--count", "1")
-        desk.publish(picture)
-        assert consumer.end() == (0, frame)
+    consumer = desk.consume("--framing", "netstring", "--count", "1")
+    desk.publish(put(objects, bucket, "p", BINARY, "image/png"))
+    assert consumer.end() == (0, b"%d:%s," % (len(BINARY), BINARY))
 
 
 def test_a_folder_gets_a_whole_file_for_each(desk: Desk, objects: Objects, bucket: str) -> None:
@@ -158,7 +150,7 @@ def test_what_cannot_be_had_is_said_kept_and_passed_over(
 def test_wrong_bytes_never_pass_for_an_object(
     desk: Desk, objects: Objects, bucket: str, way: FaultyWay, shape: list[str]
 ) -> None:
-    reference = put(objects, bucket, "k", BINARY)
+    reference = put(objects, bucket, "k", bytes(9000))
     way.inject(Fault(wrong_at=5000), method="GET", times=99)
     consumer = desk.consume(*shape, "--count", "1", typist=desk.reaching(way.access))
     desk.publish(reference)
