@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,14 @@ def put(
     with objects.upload(bucket, key, content_type=kind) as upload:
         upload.write(content)
         return upload.finish()
+
+
+def peak_bytes(pid: int) -> int:
+    """Return the most that a process ever held of the memory; 0 for what has ended."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def waiting(desk: Desk, name: str) -> int:
@@ -227,22 +236,49 @@ def test_a_terminal_shows_text_and_says_what_else_there_is(
     assert "tricky \\x1b[2J \u00e4\r\n" in shown
 
 
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_a_huge_file_goes_in_and_comes_out_in_little_memory(desk: Desk, bucket: str) -> None:
+    path = desk.file("huge.bin", b"")
+    with path.open("r+b") as file:
+        for start in range(0, 1 << 30, 64 * MIB):
+            file.seek(start)
+            file.write(os.urandom(MIB))
+        file.truncate(1 << 30)
+    consumer = desk.consume("--count", "1")
+    idle_bytes = peak_bytes(consumer.process.pid)
+    sender = desk.typist.start("stream-file", "s", bucket, str(path))
+    peaks = [0]
+    while sender.poll() is None:
+        peaks.append(peak_bytes(sender.pid))
+        time.sleep(0.2)
+    assert sender.communicate()[0].endswith("uploaded; reference published on s\n")
+    assert max(peaks) < 140 * MIB  # four parts of 8 MiB on their way, and boto3
+
+    peaks = [0]
+    digest, stdout = hashlib.sha256(), consumer.process.stdout
+    assert stdout
+    while piece := stdout.read(MIB):
+        digest.update(piece)
+        peaks.append(peak_bytes(consumer.process.pid))
+    assert consumer.end()[0] == 0
+    with path.open("rb") as file:
+        assert digest.digest() == hashlib.file_digest(file, "sha256").digest()
+    assert max(peaks) < idle_bytes + 64 * MIB
+
+
 def test_large_messages_that_wait_take_no_memory(desk: Desk) -> None:
     consumer = desk.consume("--count", "40")
     pid = consumer.process.pid
     body = os.urandom(4 * MIB)
     desk.publish(*[Message(body)] * 40)
 
-    def resident_bytes() -> int:
-        status = Path(f"/proc/{pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) * 1024
-
     def waiting_in_files() -> int:
         descriptors = Path(f"/proc/{pid}/fd").iterdir()
         return sum("/#" in str(descriptor.readlink()) for descriptor in descriptors)
 
     eventually(lambda: waiting_in_files() >= 35, what="the messages wait in files")
-    assert resident_bytes() < 160 * MIB
+    assert peak_bytes(pid) < 160 * MIB
     status, out = consumer.end()
     assert status == 0
     assert out == (body + b"\n") * 40

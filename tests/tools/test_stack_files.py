@@ -16,6 +16,7 @@ from tools.stack.parts import files_of, parts_of
 from tools.stack.ports import free_ports, outgoing_ports
 from tools.stack.processes import Identity
 from tools.stack.state import State, stack_folder, write_private
+from tools.stack.status import _part
 from tools.stack.supervisor import forget_socket, socket_path
 
 FAR_S3 = {
@@ -122,6 +123,14 @@ def test_a_stack_of_an_earlier_version_gets_its_s3_server(tmp_path: Path) -> Non
     assert found
     assert replace(found, storage=state.storage) == state
     assert "s3" in [part.name for part in parts_of(found, tmp_path)]
+
+
+def test_a_part_that_an_earlier_version_did_not_start_is_said(tmp_path: Path) -> None:
+    state = State.new()
+    part = next(part for part in parts_of(state, tmp_path) if part.name == "s3")
+    shown = _part(part, None, state, tmp_path, running=True)
+    assert (shown.address, shown.problem) == ("", "is new: 'streamboss up' starts it")
+    assert not _part(part, None, state, tmp_path, running=False).problem
 
 
 @pytest.mark.parametrize("days", ["-1", "a week"])

@@ -65,7 +65,8 @@ def status(folder: Path) -> StackStatus:
         place,
         running=running,
         parts=tuple(
-            _part(each, processes.get(each.name), state, place) for each in parts_of(state, place)
+            _part(each, processes.get(each.name), state, place, running=running)
+            for each in parts_of(state, place)
         ),
         manager_url=state.manager_url,
         borrowed_broker=state.borrowed.shown() if state.borrowed else "",
@@ -100,10 +101,13 @@ def next_commands(status: StackStatus) -> str:
     )
 
 
-def _part(part: Part, process: PartProcess | None, state: State, place: Path) -> PartStatus:
+def _part(
+    part: Part, process: PartProcess | None, state: State, place: Path, *, running: bool
+) -> PartStatus:
     address = _address(part, state)
-    if process is None:
-        return PartStatus(part.name, "stopped", None, None, address, "")
+    if process is None:  # an earlier version, which had no such part, brought the others up
+        problem = "is new: 'streamboss up' starts it" if running else ""
+        return PartStatus(part.name, "stopped", None, None, "", problem)
     if process.state in {RUNNING, STARTING}:
         missing = readiness.missing(part.name, state, place)
         word = "starting" if missing else "running"
