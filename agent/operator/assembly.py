@@ -3,7 +3,6 @@
 import os
 import resource
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -14,7 +13,7 @@ from agent.operator.fetching import Fetching
 from agent.operator.health import Condition, Health
 from agent.operator.intake import Intake, Item
 from agent.operator.launcher import Launcher
-from agent.operator.objections import objection, objection_to
+from agent.operator.objections import Objections
 from agent.operator.outbox import Outbox
 from agent.operator.parts import Parts, Runner
 from agent.operator.reaper import Reaper
@@ -62,6 +61,7 @@ class Operator:
         self._finishing = self._finished = self._closing = False
         self._parts = self._assemble(loop, reaper, connection, say, on_lost)
         self._runner = self._make_runner()
+        self._objections = Objections(assigned.definition)
         self._hook()
 
     def start(self) -> None:
@@ -187,7 +187,7 @@ class Operator:
         parts.intake.on_idle = self._advance
         parts.intake.on_reference = parts.fetching.add
         parts.intake.on_reference_done = parts.fetching.release
-        parts.fetching.objection = partial(objection_to, parts.definition)
+        parts.fetching.objection = self._objections.to_content
         parts.fetching.on_buried = self._runner.skip
         parts.outbox.on_room = self._runner.pump
         parts.outbox.on_empty = self._advance
@@ -205,11 +205,7 @@ class Operator:
 
     def _refused(self, item: Item) -> bool:
         parts = self._parts
-        reason = (
-            parts.fate.refuse(item)
-            or parts.fetching.read(item)
-            or objection(parts.definition, item)
-        )
+        reason = parts.fate.refuse(item) or parts.fetching.read(item) or self._objections.to(item)
         if reason is None:
             return False
         parts.fate.bury(item, Failure(reason))

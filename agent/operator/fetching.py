@@ -71,6 +71,7 @@ class Fetching:
                 item.reference = ObjectReference.parse(item.body)
             except ObjectReferenceError as error:
                 return str(error)
+            item.size, item.ready = item.reference.size or 0, False
         return None
 
     def add(self, item: Item) -> None:
@@ -134,8 +135,8 @@ class Fetching:
     def _fetched(self, item: Item, spool: Spool, objection: str | None) -> None:
         self._under_way -= 1
         self.health.works()
-        item.spool = spool
-        self._places[item.tag] = spool.size
+        item.spool, item.ready = spool, True
+        item.size = self._places[item.tag] = spool.size
         if objection is not None:
             self._bury(item, Failure(objection))
         self.advance()

@@ -35,21 +35,13 @@ class Item:
     deliveries: int = 0
     #: attempts that count against it
     failures: int = 0
+    #: how many bytes a program gets, as far as that is known
+    size: int = 0
+    #: whether all that a program is to get is here
+    ready: bool = True
     #: what it refers to, and the content of that when it is here
     reference: ObjectReference | None = None
     spool: Spool | None = None
-
-    @property
-    def ready(self) -> bool:
-        """Whether all that a program is to get is here."""
-        return self.reference is None or self.spool is not None
-
-    @property
-    def size(self) -> int:
-        """How many bytes a program gets, as far as that is known."""
-        if self.spool is not None:
-            return self.spool.size
-        return len(self.body) if self.reference is None else self.reference.size or 0
 
     @property
     def content_type(self) -> Any:
@@ -135,10 +127,13 @@ class Intake:
         """Return the next input to work on, if one may be begun now."""
         if not self.waiting or self._alone is not None:
             return None
-        item = self._next()
-        if item is None:
-            self._starved = True
-            return None
+        item = self.waiting[0]
+        if not item.ready:
+            overtaking = None if self._fifo else next((i for i in self.waiting if i.ready), None)
+            if overtaking is None:
+                self._starved = True
+                return None
+            item = overtaking
         if item.deliveries >= ALONE_DELIVERIES:
             if self.ledger.unfinished > len(self.waiting):
                 self._held_back = True
@@ -146,12 +141,6 @@ class Intake:
             self._alone = item.tag
         self.waiting.remove(item)
         return item
-
-    def _next(self) -> Item | None:
-        """Return the next item of which all is here; with `fifo` none overtakes another."""
-        if self._fifo or self.waiting[0].ready:
-            return self.waiting[0] if self.waiting[0].ready else None
-        return next((item for item in self.waiting if item.ready), None)
 
     def done(self, item: Item) -> None:
         """Note that an input is through: it is acknowledged soon."""
@@ -184,6 +173,7 @@ class Intake:
             delivered.body,
             monotonic(),
             count if isinstance(count, int) else 0,
+            size=len(delivered.body),
         )
         self.ledger.receive(item.tag)
         self._tally.received += 1

@@ -15,9 +15,11 @@ from streams.objects import Objects
 #: Of these `fetching` uses two at most, so that a slow download doesn't hold an upload back.
 _THREADS = 4
 
-#: Memory for more than that is given back at once: glibc would learn from the first large pieces
-#: to keep them, for each thread its own.
-_M_MMAP_THRESHOLD, _LARGE_BYTES = -3, 128 * 1024
+#: Pieces of 1 MiB are given back at once: glibc would learn from the first ones to keep them, for
+#: each thread its own. Not smaller ones: what the broker's socket is read with comes all the time,
+#: and to give that back would double a service's CPU a message.
+_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
+_MEMORY = {_M_MMAP_THRESHOLD: 1024 * 1024, _M_TRIM_THRESHOLD: 4 * 1024 * 1024}
 
 T = TypeVar("T")
 
@@ -35,7 +37,8 @@ class Transfers:
         self._under_way: set[Future[None]] = set()
         self._closing = threading.Event()
         with suppress(AttributeError):  # a C library without it
-            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+            for parameter, size in _MEMORY.items():
+                ctypes.CDLL(None).mallopt(parameter, size)
 
     def do(
         self,

@@ -159,15 +159,15 @@ def test_outputs_wait_in_order_for_an_s3_that_is_away(
 
 
 def test_a_service_that_waits_for_s3_is_not_taken_for_one_that_hangs(
-    s3_desk: MakeDesk, store: Store, s3_settings: Settings, tmp_path: Path
+    s3_desk: MakeDesk, store: Store, s3_settings: Settings
 ) -> None:
-    # Given a service that has a second for an answer, and answers that wait for S3
+    # Given a service that has two seconds for an answer, and answers that wait for S3
     with faulty_way(s3_settings.s3) as way:
         at = s3_desk(
-            exec=written(tmp_path, LETTERS),
+            exec='perl -ne \'$| = 1; print "a" x $_, "\\n"\'',
             process_type="service",
             replies="one",
-            timeout=1,
+            timeout=2,
             retries=0,
             settings=replace(s3_settings, s3=way.access),
         )
@@ -175,7 +175,7 @@ def test_a_service_that_waits_for_s3_is_not_taken_for_one_that_hangs(
         with way.refusing():
             at.publish(*[Message(b"%d" % size) for size in sizes])
             at.until("failed", within_s=30)
-            time.sleep(2.5)  # the time is what is tried
+            time.sleep(3.5)  # the time is what is tried
         # Then it is not ended, and nothing is given up
         assert {len(store.content(m)) for m in at.outputs(6, within_s=60)} == {6 * MIB}
         assert at.drain() == 0
