@@ -101,8 +101,11 @@ def test_a_damaged_object_never_reaches_a_program(
 
 @pytest.mark.parametrize(
     "fault",
-    [Fault(cut_after=200_000), Fault(status=503), Fault(cut_answer=True)],
-    ids=["cut", "try again later", "no answer"],
+    [
+        pytest.param(Fault(cut_after=200_000), id="cut"),
+        pytest.param(Fault(status=503), id="try again later"),
+        pytest.param(Fault(cut_answer=True), id="no answer", marks=pytest.mark.long),
+    ],
 )
 def test_a_download_that_is_broken_off_is_taken_up_again(
     s3_desk: MakeDesk, store: Store, way: FaultyWay, by_way: Settings, fault: Fault
@@ -143,7 +146,7 @@ def test_an_operation_waits_for_an_s3_that_is_away_and_burns_nothing(
     ("access", "reason"),
     [
         ({"secret_access_key": "wrong"}, "refuses the login"),
-        ({"access_key_id": "nobody"}, "refuses the login"),
+        pytest.param({"access_key_id": "nobody"}, "refuses the login", marks=pytest.mark.long),
         ({"access_key_id": None, "secret_access_key": None}, "no login for S3"),
     ],
 )

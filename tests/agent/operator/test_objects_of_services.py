@@ -28,8 +28,18 @@ def written(folder: Path, program: str) -> str:
     return f"python3 {path}"
 
 
-@pytest.mark.parametrize("replies", ["any", "one"])
-@pytest.mark.parametrize("framing", ["nul", "netstring", "length32"])
+@pytest.mark.parametrize(
+    ("framing", "replies"),
+    [
+        ("nul", "any"),
+        ("netstring", "one"),
+        ("length32", "any"),
+        *(
+            pytest.param(*way, marks=pytest.mark.long)
+            for way in [("nul", "one"), ("netstring", "any"), ("length32", "one")]
+        ),
+    ],
+)
 def test_an_object_is_one_frame_among_others(
     s3_desk: MakeDesk, store: Store, framing: str, replies: str
 ) -> None:
@@ -85,7 +95,10 @@ def test_a_large_object_of_lines_is_fed_in_constant_memory(
     assert at.waiting() == 0
 
 
-@pytest.mark.parametrize(("framing", "inside"), [("lines", b"a\nb"), ("nul", b"a\0b")])
+@pytest.mark.parametrize(
+    ("framing", "inside"),
+    [("lines", b"a\nb"), pytest.param("nul", b"a\0b", marks=pytest.mark.long)],
+)
 def test_an_object_of_several_messages_cannot_have_one_answer(
     s3_desk: MakeDesk, store: Store, framing: str, inside: bytes
 ) -> None:
@@ -136,7 +149,7 @@ def test_large_outputs_are_objects_in_their_place(
     assert at.waiting() == 0
 
 
-@pytest.mark.parametrize("replies", ["any", "one"])
+@pytest.mark.parametrize("replies", ["any", pytest.param("one", marks=pytest.mark.long)])
 def test_outputs_wait_in_order_for_an_s3_that_is_away(
     s3_desk: MakeDesk, store: Store, s3_settings: Settings, tmp_path: Path, replies: str
 ) -> None:
