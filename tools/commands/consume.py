@@ -15,6 +15,7 @@ from tools import console, sinks
 from tools.commands.arguments import Stream
 from tools.consumer import Consumer
 from tools.fetcher import Fetcher
+from tools.folder import Folder
 from tools.line import Line, Sink
 
 app = typer.Typer()
@@ -97,7 +98,7 @@ class _Consuming:
         """Choose where messages go."""
         sink: Sink
         if output_dir is not None:
-            sink = sinks.Folder(output_dir, console.put)
+            sink = Folder(output_dir, console.put)
         else:
             sink = sinks.standard(self._loop, framing, as_json=as_json, on_closed=self._leave)
         fetcher = None if references else Fetcher(self._loop, Objects(self._settings.s3))
