@@ -51,6 +51,7 @@ consume() {
 operation_runs() { streamboss operations --json | grep "\"output_stream\": *\"$1\"" | grep -q "\"state\": *\"running\""; }
 # expect FILE TEXT: a line of its own, within half a minute
 expect() { wait_for "'$2' comes out" grep -qxF "$2" "$1"; }
+came_twice() { [ "$(grep -cxF "$2" "$1")" = 2 ]; }
 wait_for() {
     local what=$1 end=$((SECONDS + 30))
     shift
@@ -118,10 +119,18 @@ run "tools/stream_file.py files tmpdata myhugefile.dat"
 run "sha256sum < myhugefile.dat"
 expect checksums.txt "$(sha256sum <myhugefile.dat)"
 
+say "kept in S3 from now on, and played again: the program gets it a second time"
+run "tools/archive_stream.py mystream"
+run 'echo "Once more" | tools/publish.py mystream'
+expect out.txt "ONCE MORE"
+run "tools/stop_archiving_stream.py mystream"
+run "tools/stream_archive.py mystream"
+wait_for "'ONCE MORE' comes out again" came_twice out.txt "ONCE MORE"
+
 say "what runs where"
 run "streamboss status"
 
-[ "$(cat out.txt)" = $'Some value\nSOME OTHER TEXT' ] || fail "more came out than was put in: $(cat out.txt)"
+[ "$(cat out.txt)" = $'Some value\nSOME OTHER TEXT\nONCE MORE\nONCE MORE' ] || fail "more came out than was put in: $(cat out.txt)"
 kill "${consumers[@]}" && consumers=()
 say "and all of it ended"
 run "streamboss down"

@@ -61,3 +61,20 @@ def test_what_exists_already_is_fine_and_what_differs_is_not(person: Person) -> 
     with pytest.raises(AssertionError, match=r"1: .*again"):
         person.run("create_operation.py", "again", str(number), "in", "elsewhere")
     eventually(lambda: person.state("again") == "idle")
+
+
+def test_an_archive_is_played_again_here_and_by_the_manager(person: Person) -> None:
+    person.run("create_stream.py", "kept")
+    place = person.run("archive_stream.py", "kept")
+    assert place.strip().endswith("/archives/kept/")
+    person.run("publish.py", "kept", stdin="one\ntwo\n")
+    person.run("stop_archiving_stream.py", "kept")
+    consumer = person.consume("kept")
+    consuming = "the stream is collected"
+    eventually(lambda: person.http("GET", "streams/kept/")["consumers"] == 1, what=consuming)
+    person.run("stream_archive.py", "kept")
+    assert [consumer.line(), consumer.line()] == ["one", "two"]
+    replay = person.run("stream_archive.py", "kept", "--detach").strip()
+    assert [consumer.line(), consumer.line()] == ["one", "two"]
+    path = f"streams/kept/replays/{replay}/"
+    eventually(lambda: person.http("GET", path)["state"] == "done", what="the replay is done")

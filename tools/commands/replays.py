@@ -56,7 +56,7 @@ def stream_archive(
     ] = None,
     detach: Annotated[
         bool,
-        typer.Option("--detach", help="Let the manager play it; 'replays' shows how far it is."),
+        typer.Option("--detach", help="Let the manager play it: see 'replays'."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -156,9 +156,7 @@ def _give_to_manager(request: "ReplayRequest", *, as_json: bool) -> None:
     with console.manager() as manager:
         replay = manager.create_replay(request.stream, body)
     console.put(json.dumps(replay) if as_json else replay["id"])
-    console.say(
-        f"the manager replays {request.stream!r} onto {request.onto!r}: 'streamboss replays'"
-    )
+    console.say("the manager plays it: 'streamboss replays' shows how far it is")
 
 
 def _times(from_: str | None, to: str | None) -> tuple[int | None, int]:
