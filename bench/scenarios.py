@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import contenders, objects
+from bench.archive import PUBLISH_LOOP, archive
 from bench.demand import LIMIT, demand
 from bench.path import Turn, turn
 from tests.rabbit import BrokerNode
@@ -89,6 +90,13 @@ SCENARIOS = (
         f"limit: C, spawn of tr, {os.cpu_count()} at a time",
         "rate >= 0.55 x the limit, >= 5 x amqp-consume",
         single,
+    ),
+    Scenario(
+        "archive",
+        "How fast is a stream archived?",
+        PUBLISH_LOOP,
+        ">= 20,000 msg/s, or 0.9 x the publish loop",
+        archive,
     ),
     Scenario(
         "demand",
