@@ -26,7 +26,7 @@ log = structlog.get_logger()
 SEGMENT_BYTES = 32 * 1024 * 1024
 SEGMENT_AGE_S = 10.0
 #: Deliveries on their way at once, at most; fewer where messages are large.
-PREFETCH = 20_000
+PREFETCH = 8_000
 #: What grows beyond this while another segment is being stored is let go.
 _MOST_BYTES = 3 * SEGMENT_BYTES
 #: What may wait in memory while S3 is asked where the archive goes on.

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 #: One read of the broker's socket. pika's own 4 KiB cost 1-2 us a message more (bench/README.md).
 io_services_utils._AsyncTransportBase._MAX_RECV_BYTES = 256 * 1024  # noqa: SLF001
+#: A read is decoded in such pieces: a received message costs 12 us instead of 20.
+_PIECE_BYTES = 16 * 1024
 
 Callback = Callable[[], None]
 Timer = Any
@@ -60,6 +62,11 @@ class _GatheringConnection(pika.SelectConnection):
         super().__init__(*arguments, **options)
         self._rounds = self.ioloop
         self._rounds.before_wait.append(self._write_gathered)
+
+    def _on_data_available(self, data_in: bytes) -> None:
+        # pika copies what is left of a read after each frame: so give it a read in small pieces
+        for start in range(0, len(data_in), _PIECE_BYTES):
+            super()._on_data_available(data_in[start : start + _PIECE_BYTES])
 
     def _adapter_emit_data(self, data: bytes) -> None:
         self._gathered.append(data)
