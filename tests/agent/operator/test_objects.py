@@ -159,7 +159,9 @@ def test_without_an_order_messages_overtake_objects(s3_desk: MakeDesk, store: St
     assert bodies[-1] != b"small"
 
 
-def test_an_object_goes_through_a_chain_of_operations(s3_desk: MakeDesk, store: Store) -> None:
+def test_an_output_that_became_an_object_is_an_input_like_any_other(
+    s3_desk: MakeDesk, store: Store
+) -> None:
     content = noise(20 * MIB)
     first = s3_desk(exec="cat")
     first.publish(store.put("a", content, TEXT))
