@@ -23,6 +23,6 @@ def recording(
         yield made
     finally:
         made.stop()
-        for archiver in made.archivers:
-            print(archiver.log.read_text())  # noqa: T201 - pytest shows it where a test fails
+        for service in made.services:
+            print(service.log.read_text())  # noqa: T201 - pytest shows it where a test fails
         store.close()

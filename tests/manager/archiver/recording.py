@@ -27,14 +27,14 @@ HURRIED = "tests.manager.archiver.hurried"
 
 @dataclass
 class Recording:
-    """Streams that are archived, and the archivers that do it."""
+    """Streams that are archived, and who does it."""
 
     settings: Settings
     server: S3Server
     store: Store
     session: Session
     folder: Path
-    archivers: list[Service] = field(default_factory=list)
+    services: list[Service] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @property
@@ -62,13 +62,15 @@ class Recording:
 
     def archiver(self, **more: str) -> Service:
         """Start an archiver, as people do."""
-        return self._started(("manager", "--role", "archiver"), more)
+        return self._started(self.service("manager", "--role", "archiver", **more))
 
     def hurried(self, step: str = "", times: int = 1, **more: str) -> Service:
         """Start one that closes segments soon, and that is killed at a step, if one is named."""
-        return self._started((step, str(times)) if step else (), more, module=HURRIED)
+        command = (step, str(times)) if step else ()
+        return self._started(self.service(*command, module=HURRIED, **more))
 
-    def _started(self, command: tuple[str, ...], more: dict[str, str], **options: str) -> Service:
+    def service(self, *command: str, module: str = "tools.main", **more: str) -> Service:
+        """Return a service with settings that lead here, not yet started."""
         access = self.settings.s3
         environment = {
             "STREAMBOSS_AMQP_URL": ",".join(self.settings.need_amqp()),
@@ -78,10 +80,14 @@ class Recording:
             "AWS_ACCESS_KEY_ID": access.access_key_id or "",
             "AWS_SECRET_ACCESS_KEY": access.secret_access_key or "",
             "TMPDIR": str(self.folder),
+            **more,
         }
-        folder = self.folder / f"archiver-{next(self._numbers)}"
-        made = Service(folder, {**environment, **more}, *command, **options)
-        self.archivers.append(made)
+        folder = self.folder / f"service-{next(self._numbers)}"
+        made = Service(folder, environment, *command, module=module)
+        self.services.append(made)
+        return made
+
+    def _started(self, made: Service) -> Service:
         made.start()
         return made
 
@@ -157,6 +163,6 @@ class Recording:
         assert archiver.process.wait(25) == 0
 
     def stop(self) -> None:
-        """End all archivers."""
-        for archiver in self.archivers:
-            archiver.kill()
+        """End all that was started."""
+        for service in self.services:
+            service.kill()
