@@ -50,7 +50,7 @@ class Connect(_Line):
 
 
 class Start(_Line):
-    """Run this operation."""
+    """Run this operation. Said again, it changes only how S3 is reached."""
 
     kind: Literal["start"] = "start"
     assigned: Assigned

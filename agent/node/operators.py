@@ -66,7 +66,9 @@ class Operators:
         latest = {(assigned.operation, assigned.revision): assigned for assigned in wanted}
         for place in self._places.values():
             key = (place.assigned.operation, place.assigned.revision)
-            place.assigned = latest.get(key, place.assigned)
+            before, place.assigned = place.assigned, latest.get(key, place.assigned)
+            if place.process is not None and before.objects != place.assigned.objects:
+                place.process.say(StartLine(assigned=place.assigned))  # S3's keys may change
         self.converge()
 
     def connected(self, *, is_up: bool) -> None:

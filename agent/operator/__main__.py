@@ -59,7 +59,10 @@ class Process:
                 self._open(Connect.model_validate(said))
             case "start":
                 self._start = Start.model_validate(said)
-                self._begin()
+                if self._operator is None:
+                    self._begin()
+                else:
+                    self._operator.reach(self._start.assigned.objects)
             case "drain":
                 self._drain(Drain.model_validate(said))
             case kind:

@@ -24,6 +24,7 @@ from agent.operator.storage import Storage
 from agent.operator.transfers import Transfers
 from agent.protocol import MARK_VARIABLE, Connect
 from streams import names
+from streams.access import ObjectStore
 from streams.broker import EventLoop, LoopConnection
 from streams.control import Assigned, OperatorState
 from streams.definition import Order, ProcessDefinition, ProcessType
@@ -78,6 +79,14 @@ class Operator:
             if self._assigned.definition.process_type is ProcessType.SINGLE:
                 self._parts.health.works()
         self._runner.pump()
+
+    def reach(self, objects: ObjectStore) -> None:
+        """Reach S3 like this from now on."""
+        parts = self._parts
+        parts.transfers.reach(objects.access)
+        parts.storage.use(objects)
+        for health in (parts.fetching.health, parts.storage.health):
+            health.hasten()
 
     def drain(self, drain_s: float) -> None:
         """Take nothing more, finish what was delivered, for so long at most; then stop."""

@@ -81,6 +81,12 @@ class Health:
         if not self._failures:
             self._condition.works(self)
 
+    def hasten(self) -> None:
+        """Try at once what would be tried later: something has changed."""
+        if self._timer is not None:
+            self._loop.cancel(self._timer)
+            self._due()
+
     def stop(self) -> None:
         """Try nothing more."""
         self._stopped = True

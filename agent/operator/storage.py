@@ -27,10 +27,14 @@ class Storage:
         self, transfers: Transfers, store: ObjectStore, health: Health, operation: str
     ) -> None:
         self._transfers = transfers
-        self._store = store
         self._operation = operation
         self._ids = MessageIds()
         self.health = health
+        self.use(store)
+
+    def use(self, store: ObjectStore) -> None:
+        """Store where and from which size on this says."""
+        self._store = store
         self.threshold_bytes = min(store.threshold_bytes, MAX_INLINE_BYTES)
 
     @property

@@ -32,13 +32,17 @@ class Transfers:
 
     def __init__(self, loop: EventLoop, access: S3Access) -> None:
         self._loop = loop
-        self._objects = Objects(access, connections=_THREADS)
+        self.reach(access)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3")
         self._under_way: set[Future[None]] = set()
         self._closing = threading.Event()
         with suppress(AttributeError):  # a C library without it
             for parameter, size in _MEMORY.items():
                 ctypes.CDLL(None).mallopt(parameter, size)
+
+    def reach(self, access: S3Access) -> None:
+        """Reach S3 like this from now on."""
+        self._objects = Objects(access, connections=_THREADS)
 
     def do(
         self,

@@ -2,11 +2,15 @@
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from streams import names
+from streams.access import ObjectStore, S3Access
 from streams.control import Assigned, OperatorState
+from streams.objects import Objects
 from tests.agent.node.playing import (
     Manager,
     RunningAgent,
@@ -264,3 +268,22 @@ def _connections(manager: Manager) -> int:
     with manager.management() as management:
         connections = management._get("/connections?columns=user")
     return sum(connection["user"] == manager.user for connection in connections)
+
+
+def test_new_keys_of_s3_reach_an_operator_that_runs(
+    manager: Manager, tmp_path: Path, s3_access: S3Access, bucket: str
+) -> None:
+    reference = Objects(s3_access).put(bucket, "key", b"content")
+    with running_agent(tmp_path, manager.node_url):
+        # Given an operator whose keys are no good any more
+        manager.heard()
+        old = replace(s3_access, secret_access_key="another")
+        manager.assign(assigned(objects=ObjectStore(old)))
+        before = manager.until(RUNNING).pid
+        manager.session.publish(names.exchange("a"), reference.message())
+        assert "refuses the login" in manager.until(OperatorState.FAILED).reason
+        # When an assignment brings others
+        manager.assign(assigned(objects=ObjectStore(s3_access)))
+        # Then the same process goes on with them
+        assert manager.outputs(1) == ["CONTENT"]
+        assert manager.until(RUNNING).pid == before

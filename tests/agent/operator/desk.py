@@ -62,18 +62,23 @@ class Desk:
         self.say(
             Connect(amqp_urls=self.settings.need_amqp(), node="desk", scratch=str(self.scratch))
         )
-        self.say(
-            Start(
-                assigned=Assigned(
-                    operation="op",
-                    revision=1,
-                    definition=self.definition,
-                    input_stream="a",
-                    output_stream="b",
-                    objects=self.settings.objects,
-                )
-            )
+        self.say(self._start_line())
+
+    def reach(self, settings: Settings) -> None:
+        """Tell the operator that S3 is reached otherwise now."""
+        self.settings = settings
+        self.say(self._start_line())
+
+    def _start_line(self) -> Start:
+        assigned = Assigned(
+            operation="op",
+            revision=1,
+            definition=self.definition,
+            input_stream="a",
+            output_stream="b",
+            objects=self.settings.objects,
         )
+        return Start(assigned=assigned)
 
     def limit_files(self, size: int) -> None:
         """Let no file of the next operator grow beyond so many bytes, as a full disk would."""
