@@ -42,10 +42,15 @@ def look(manager: "ManagerClient") -> Overview:
     """
     problems, notes = manager.readiness()
     operations, nodes = manager.list("operations"), manager.list("nodes")
+    archives = manager.list("archives")
     return Overview(
         operations=sorted(operations, key=_by_trouble),
         nodes=nodes,
-        problems=[*problems, *wrong(operations, nodes, datetime.now(UTC))],
+        problems=[
+            *problems,
+            *wrong(operations, nodes, datetime.now(UTC)),
+            *_archive_problems(archives),
+        ],
         notes=[*notes, *_letters(operations)],
     )
 
@@ -79,6 +84,12 @@ def _node_problems(nodes: Sequence[Thing]) -> Iterator[str]:
     for node in nodes:
         if text := _SICK.get(node["state"]):
             yield f"node {node['name']}: {node['state']}: {text}"
+
+
+def _archive_problems(archives: Sequence[Thing]) -> Iterator[str]:
+    for archive in archives:
+        if archive["state"] == "waiting":
+            yield f"archive of stream {archive['stream']}: waiting: {archive['reason']}"
 
 
 def _letters(operations: Sequence[Thing]) -> Iterator[str]:

@@ -140,4 +140,8 @@ class Clerk:
         with self._store.stopped_archive(stream, mark) as ends:
             if ends:
                 self._session.call(partial(topology.delete_archive, stream=stream))
-                log.info("archive stopped", stream=stream)
+        if ends:
+            log.info("archive stopped", stream=stream)
+        elif mark is None and self._store.open_archives().get(stream) is ArchivePhase.RECORDING:
+            log.warning("somebody deleted the queue of an archive", stream=stream)
+            self._session.call(partial(topology.declare_archive, stream=stream))

@@ -1,13 +1,16 @@
 """Archives over HTTP: who may, what is answered, what it does on the broker."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from manager.archives import status_of
 from manager.model import Archive, ArchivePhase, ArchiveState, Role, Stored
+from streams.broker import Session
 from streams.settings import Settings
 from tests.eventually import eventually
 from tests.manager.serving import Api, serving
@@ -123,6 +126,26 @@ def test_an_archive_is_demand_unless_passive(api: Api) -> None:
     eventually(lambda: state() == "starting")
     api.request("DELETE", "/api/streams/s/archive/")
     eventually(lambda: state() == "idle", what="a stopped one doesn't")
+
+
+def test_each_change_of_state_is_an_event(api: Api, session: Session) -> None:
+    channel = session.channel
+    queue = str(channel.queue_declare("", exclusive=True).method.queue)
+    channel.queue_bind(queue, "streams.streamboss.events")
+    put(api)
+    api.request("DELETE", "/api/streams/s/archive/")
+
+    def next_event() -> Any:
+        _, _, body = channel.basic_get(queue, auto_ack=True)
+        return json.loads(body) if body else None
+
+    states = list[str]()
+    while "stopping" not in states:
+        event = eventually(next_event)
+        if event["event"] == "archive.state":
+            assert event["archive"] == "s"
+            states.append(event["to"])
+    assert states in (["waiting", "stopping"], ["stopping"])
 
 
 def test_the_metrics_tell_of_archives(api: Api) -> None:

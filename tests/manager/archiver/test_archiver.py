@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from streams import names
 from streams.archive import message_of, read_segment
+from streams.broker import topology
 from streams.broker.properties import outgoing
 from streams.message import OBJECT_REFERENCE, Message
 from streams.reference import ObjectReference
@@ -59,15 +61,15 @@ def test_streams_of_any_name_are_archived_as_they_come(recording: Recording) -> 
 
 def test_it_goes_on_where_it_was(recording: Recording) -> None:
     recording.begin("s")
-    for turn in range(3):
+    for turn in range(2):
         archiver = recording.hurried()
         recording.publish("s", numbered(turn))
         recording.wait_stored("s", turn + 1)
         recording.finish(archiver)
-    assert [r.body for r in recording.records("s")] == [b"0", b"1", b"2"]
-    assert [key[-20:] for key in recording.keys("s")] == [f"{n:015}.avro" for n in range(3)]
+    assert [r.body for r in recording.records("s")] == [b"0", b"1"]
+    assert [key[-20:] for key in recording.keys("s")] == [f"{n:015}.avro" for n in range(2)]
     tally = recording.tally("s")
-    assert (tally.segments, tally.first_position, tally.next_position) == (3, 0, 3)
+    assert (tally.segments, tally.first_position, tally.next_position) == (2, 0, 2)
     assert tally.size_bytes == sum(len(recording.get(key)) for key in recording.keys("s"))
 
 
@@ -119,6 +121,20 @@ def test_while_s3_is_away_the_broker_keeps_what_comes(recording: Recording) -> N
         recording.wait_stored("s", 30, within_s=90)
         assert [r.body for r in recording.records("s")] == [b"%d" % n for n in range(30)]
         eventually(lambda: not recording.store.get_archive("s").problem, what="it is over")
+
+
+@pytest.mark.long
+def test_a_queue_that_somebody_deleted_is_made_anew(recording: Recording) -> None:
+    recording.begin("s")
+    recording.hurried()
+    recording.publish("s", numbered(0))
+    recording.wait_stored("s", 1)
+    topology.delete_archive(recording.session.channel, "s")
+    log = recording.services[0].log
+    eventually(lambda: "somebody deleted the queue" in log.read_text(), what="it is noticed")
+    exchange, one = names.exchange("s"), numbered(1)[0]
+    eventually(lambda: recording.session.publish(exchange, one), what="it is collected again")
+    recording.wait_stored("s", 2)
 
 
 @pytest.mark.long
