@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from agent.operator.assembly import Operator
+from agent.operator.life import Operator
 from agent.operator.reaper import Reaper
 from agent.operator.talk import Talk
 from agent.protocol import Alive, Connect, Drain, ExitStatus, Ready, Start
