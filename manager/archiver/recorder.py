@@ -25,6 +25,7 @@ log = structlog.get_logger()
 #: A segment is closed when it is so large or so old, or holds so much of what may be on its way.
 SEGMENT_BYTES = 32 * 1024 * 1024
 SEGMENT_AGE_S = 10.0
+_PATIENCE = 6
 #: Deliveries on their way at once, at most; fewer where messages are large.
 PREFETCH = 8_000
 #: What grows beyond this while another segment is being stored is let go.
@@ -62,6 +63,7 @@ class Recorder:
         self._failures = self._round = 0
         self._prefetch = PREFETCH
         self._problem: str | None = None
+        self._unknown: Stored | None = None
 
     @property
     def spooled_bytes(self) -> int:
@@ -71,7 +73,8 @@ class Recorder:
     @property
     def idle(self) -> bool:
         """Whether it has nothing that could be stored."""
-        return not self._storing and not self._early and not (self._tape and self._tape.taken)
+        tape = self._tape
+        return not self._storing and not self._early and not (tape and _storable(tape))
 
     # ---- its life
 
@@ -107,7 +110,11 @@ class Recorder:
         """Close a segment that is old enough, or any, if it is `due`."""
         if self._tape is None or self._storing or not self._tape.taken:
             return
-        if due or self._mark is not None or time.monotonic() - self._since_s >= SEGMENT_AGE_S:
+        if self._finishing and not _storable(self._tape):
+            return
+        # what comes again comes at once: it is worth some patience to see whether all of it does
+        age_s = SEGMENT_AGE_S * (_PATIENCE if self._tape.repeating else 1)
+        if due or self._mark is not None or time.monotonic() - self._since_s >= age_s:
             with self._disk():
                 self._store(self._tape.cut(), self._tape.tag)
 
@@ -154,8 +161,7 @@ class Recorder:
 
     def _take_over(self, tail: Tail) -> None:
         self._tape = Tape(self._means.vault.folder, self.stream, tail)
-        if tail.unknown is not None:
-            self._means.clerk.stored(self.stream, tail.unknown)
+        self._unknown = tail.unknown
         early, self._early, self._early_bytes = self._early, [], 0
         with self._disk():
             for method, properties, body in early:
@@ -172,13 +178,20 @@ class Recorder:
             self._mark = body.decode(errors="replace")
             self.tick()
             return
+        repeating = tape.repeating
         tape.add(method.delivery_tag, from_properties(properties, body))
-        if self._is_full(tape):
+        if repeating and not tape.repeating and not tape.segment.records:
+            # all of the last segment came again: acknowledged before anything else is stored, so
+            # that one segment at most is ever in doubt
+            self.tick(due=True)
+        elif self._is_full(tape):
             self.tick(due=True)
             if tape.segment.size_bytes > _MOST_BYTES and self._prefetch > 1:
                 self._let_go_too_much(tape.taken, tape.segment.size_bytes)
 
     def _is_full(self, tape: Tape) -> bool:
+        if tape.repeating:
+            return tape.taken >= self._prefetch
         large = tape.segment.size_bytes >= SEGMENT_BYTES
         return large or tape.taken >= max(1, self._prefetch // 2)
 
@@ -213,8 +226,11 @@ class Recorder:
         self._storing = False
         self._failures = 0
         self._tell("")
-        if stored is not None:
-            self._means.clerk.stored(self.stream, stored)
+        # what was found in S3 is told only now: until then nobody knows it for acknowledged
+        for told in (self._unknown, stored):
+            if told is not None:
+                self._means.clerk.stored(self.stream, told)
+        self._unknown = None
         if mark is not None:
             self._means.clerk.end(self.stream, mark)
         if stored is not None and self._is_timid(stored):
@@ -271,3 +287,8 @@ class Recorder:
     def _later(self, wait_s: float, then: Callable[[], None]) -> None:
         started = self._round
         self._means.loop.call_later(wait_s, lambda: then() if started == self._round else None)
+
+
+def _storable(tape: Tape) -> bool:
+    """Say whether a tape holds something to store, or only what may be stored already."""
+    return bool(tape.taken) and not tape.repeating

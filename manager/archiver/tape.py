@@ -34,6 +34,11 @@ class Tape:
         #: the last delivery taken, and how many were taken since the last cut
         self.tag = self.taken = 0
 
+    @property
+    def repeating(self) -> bool:
+        """Whether all that came so far is in the last segment, and not yet all of that came."""
+        return self._next_repeat is not None
+
     def add(self, tag: int, message: Message) -> None:
         """Take a message; one that a replay of this stream's own archive sent isn't kept."""
         self.tag = tag
