@@ -31,13 +31,13 @@ class Spool:
         return os.open(f"/proc/self/fd/{self.file.fileno()}", os.O_RDONLY | os.O_CLOEXEC)
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the content."""
-        return self._read(_PIECE_BYTES)
+        """Yield the content; to its end also if the spool is closed meanwhile."""
+        return _read_and_close(os.fdopen(os.dup(self.file.fileno()), "rb", 0))
 
     def has_inside(self, separator: bytes) -> bool:
         """Say whether a `separator` of one byte is anywhere but at the end."""
         left = self.size - 1
-        for piece in self._read(_SEARCH_BYTES):
+        for piece in _read(self.file, _SEARCH_BYTES):
             if separator in piece[:left]:
                 return True
             left -= len(piece)
@@ -49,8 +49,14 @@ class Spool:
         """Give the room back; programs that have it open keep theirs."""
         self.file.close()
 
-    def _read(self, piece_bytes: int) -> Iterator[bytes]:
-        place = 0
-        while data := os.pread(self.file.fileno(), piece_bytes, place):
-            yield data
-            place += len(data)
+
+def _read_and_close(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        yield from _read(file, _PIECE_BYTES)
+
+
+def _read(file: BinaryIO, piece_bytes: int) -> Iterator[bytes]:
+    place = 0
+    while data := os.pread(file.fileno(), piece_bytes, place):
+        yield data
+        place += len(data)

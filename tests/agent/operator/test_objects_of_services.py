@@ -171,6 +171,25 @@ def test_outputs_wait_in_order_for_an_s3_that_is_away(
         assert at.waiting("operations.sink") == 0
 
 
+def test_a_service_may_answer_an_object_before_it_has_read_all_of_it(
+    s3_desk: MakeDesk, store: Store, tmp_path: Path
+) -> None:
+    # Given one that reads ten bytes of a line, answers, and reads the rest of it later
+    program = """\
+import os, sys, time
+while sys.stdin.buffer.read(10):
+    os.write(1, b"early\\n")
+    time.sleep(0.5)
+    sys.stdin.buffer.readline()
+"""
+    at = s3_desk(exec=written(tmp_path, program), process_type="service", replies="one")
+    at.publish(store.put("line", b"x" * 20_000_000), Message(b"0123456789 and more"))
+    assert [m.body for m in at.outputs(2)] == [b"early"] * 2
+    assert at.drain() == 0
+    assert at.waiting() == 0
+    assert at.counters["restarts"] == 0
+
+
 def test_a_service_that_waits_for_s3_is_not_taken_for_one_that_hangs(
     s3_desk: MakeDesk, store: Store, s3_settings: Settings
 ) -> None:
