@@ -1,5 +1,6 @@
 """What boto3 raises, as our errors: one line, what is wrong, where, what to do. Pure."""
 
+import re
 from dataclasses import dataclass
 
 from botocore import exceptions as boto
@@ -15,6 +16,7 @@ from streams.errors import (
     ObjectsUnreachableError,
 )
 
+_URL = re.compile(r"( to the| from| on)? endpoint URL: \"[^\"]*\"")
 _LOGIN = {
     "AuthorizationHeaderMalformed",
     "ExpiredToken",
@@ -127,6 +129,9 @@ def _refusal(code: str, said: str, subject: Subject) -> ObjectError:
 
 
 def _short(error: Exception) -> str:
-    """Return what boto3 says as one line, without a full stop."""
-    said = " ".join(str(error).split()) or type(error).__name__
+    """Return what boto3 says as one line, without a full stop and without the URL of a request.
+
+    That has a key in it which is another one at each try, and the place is known.
+    """
+    said = " ".join(_URL.sub("", str(error)).split()) or type(error).__name__
     return said.rstrip(".")[:300]
