@@ -11,6 +11,7 @@ from bench import contenders, objects
 from bench.archive import PUBLISH_LOOP, archive
 from bench.demand import LIMIT, demand
 from bench.path import Turn, turn
+from bench.replay import PUBLISH_LOOP, replay
 from tests.rabbit import BrokerNode
 
 _SPAWN_SOURCE = Path(__file__).parent / "peers" / "spawn.c"
@@ -76,6 +77,13 @@ SCENARIOS = (
         objects.RAW_UPLOAD,
         ">= 0.8 x boto3, < 64 MiB more memory",
         objects.uploads,
+    ),
+    Scenario(
+        "replay",
+        "How fast is an archive played onto a stream again?",
+        PUBLISH_LOOP,
+        ">= 20,000 msg/s where the broker allows it, else >= 0.9 x a confirmed publish loop",
+        replay,
     ),
     Scenario(
         "service",
