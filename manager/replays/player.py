@@ -1,5 +1,6 @@
 """One replay at work: entries at their pace, each published until it is confirmed."""
 
+import gc
 from collections.abc import Callable, Sequence
 from time import monotonic
 
@@ -13,6 +14,9 @@ from streams.message import REPLAY, REPLAY_OF, MessageIds
 
 #: How soon to ask again for a segment that isn't there yet.
 _ASK_S = 0.02
+#: Python looks for cycles after so many new objects: by default 700, and a block of a segment has
+#: thousands, none of them in a cycle. That took a tenth of a replay's time.
+_OBJECTS_BETWEEN_LOOKS = 100_000
 
 
 class Player:
@@ -82,6 +86,7 @@ class Player:
 
     def open(self) -> None:
         """Connect and play."""
+        _look_for_cycles_rarely()
         self._outflow.open()
 
     def stop(self) -> None:
@@ -152,3 +157,8 @@ class Player:
     def _done(self, error: StreamsError | None) -> None:
         self._loop.cancel(self._timer)
         self._on_done(error or self._error)
+
+
+def _look_for_cycles_rarely() -> None:
+    if gc.get_threshold()[0] < _OBJECTS_BETWEEN_LOOKS:
+        gc.set_threshold(_OBJECTS_BETWEEN_LOOKS)

@@ -54,13 +54,10 @@ class Pace:
 
     def __init__(self, speed: Speed) -> None:
         self._speed = speed
+        #: whether every message is due at once
+        self.unbound = speed == MAX
         self._due_s: float | None = None
         self._latest_us = 0
-
-    @property
-    def unbound(self) -> bool:
-        """Whether every message is due at once."""
-        return self._speed == MAX
 
     def due_s(self, published_us: int, now_s: float) -> float:
         """Return when the next message is due; the first one is due now."""

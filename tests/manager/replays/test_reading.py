@@ -24,6 +24,13 @@ def way(s3_settings: Settings) -> Iterator[FaultyWay]:
     way.close()
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a failure be known at the first try."""
+    monkeypatch.setattr("streams.objects.connection.ATTEMPTS", 1)
+    monkeypatch.setattr("manager.replays.ahead._FIRST_S", 0.05)
+
+
 @pytest.fixture
 def archive(s3_settings: Settings) -> Archive:
     """An empty archive."""
@@ -68,9 +75,8 @@ def test_what_begins_after_the_time_wanted_isnt_fetched_ahead(
 
 
 def test_an_s3_that_comes_back_is_waited_for(
-    way: FaultyWay, archive: Archive, collector: Collector, monkeypatch: pytest.MonkeyPatch
+    way: FaultyWay, archive: Archive, collector: Collector
 ) -> None:
-    monkeypatch.setattr("streams.objects.connection.ATTEMPTS", 1)
     for start in range(0, 60, 20):
         archive.add(numbered(*range(start, start + 20)))
     way.inject(Fault(status=503), contains="?", times=2)  # lists
