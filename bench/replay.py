@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 
+from bench.archive import PUBLISH_LOOP
 from bench.path import OUTPUT, SINK, Turn, body, drained, wait_for
 from manager.replays.playback import playback_of
 from manager.replays.player import Player
@@ -22,7 +23,6 @@ from streams.settings import Settings
 from tests.rabbit import BrokerNode
 from tests.s3 import running_s3
 
-PUBLISH_LOOP = "limit: confirmed publish loop"
 _COUNT, _SEGMENTS = 60_000, 3
 _OBJECTS, _THREADS = 1000, 8
 

@@ -11,7 +11,7 @@ from bench import contenders, objects
 from bench.archive import PUBLISH_LOOP, archive
 from bench.demand import LIMIT, demand
 from bench.path import Turn, turn
-from bench.replay import PUBLISH_LOOP, replay
+from bench.replay import replay
 from tests.rabbit import BrokerNode
 
 _SPAWN_SOURCE = Path(__file__).parent / "peers" / "spawn.c"

@@ -89,7 +89,7 @@ def test_a_replay_is_played_to_its_end(
 def test_a_pause_holds_it_and_it_goes_on_where_it_was(
     store: Store, replayer: Replayer, collector: Collector
 ) -> None:
-    request = asked(store, speed=SLOW, limit=500)
+    request = asked(store, speed=Speed.parse("100/s"), limit=400)
     eventually(lambda: now(store, request).progress.messages > 10)
     store.ask_replay("s", request.id, ReplayState.PAUSED)
     eventually(lambda: not _plays(), what="nobody plays it")
@@ -98,8 +98,8 @@ def test_a_pause_holds_it_and_it_goes_on_where_it_was(
     assert collector.numbers() == list(range(held.progress.messages))
     store.ask_replay("s", request.id, ReplayState.RUNNING)
     done = until(store, request, ReplayState.DONE)
-    assert done.progress.messages == 500
-    assert collector.numbers() == list(range(held.progress.messages, 500))
+    assert done.progress.messages == 400
+    assert collector.numbers() == list(range(held.progress.messages, 400))
 
 
 def test_a_cancelled_replay_ends(store: Store, replayer: Replayer, collector: Collector) -> None:
