@@ -11,6 +11,7 @@ import structlog
 
 from manager.archiver.clerk import Clerk
 from manager.archiver.jobs import Jobs
+from manager.archiver.pace import Pace
 from manager.archiver.spool import Segment
 from manager.archiver.tape import Tape
 from manager.archiver.vault import Tail, Vault
@@ -22,16 +23,9 @@ from streams.broker.properties import from_properties
 from streams.errors import QueueMissingError, StreamsError
 
 log = structlog.get_logger()
-#: A segment is closed when it is so large or so old, or holds so much of what may be on its way.
-SEGMENT_BYTES = 32 * 1024 * 1024
+#: A segment is closed after so long, if it isn't full before.
 SEGMENT_AGE_S = 10.0
 _PATIENCE = 6
-#: Deliveries on their way at once, at most; fewer where messages are large.
-PREFETCH = 8_000
-#: What grows beyond this while another segment is being stored is let go.
-_MOST_BYTES = 3 * SEGMENT_BYTES
-#: What may wait in memory while S3 is asked where the archive goes on.
-_EARLY_BYTES = 16 * 1024 * 1024
 _FIRST_S, _LONGEST_S = 1.0, 60.0
 Delivery = tuple[Any, Properties, bytes]
 
@@ -61,7 +55,7 @@ class Recorder:
         self._mark: str | None = None
         self._since_s = 0.0
         self._failures = self._round = 0
-        self._prefetch = PREFETCH
+        self._pace = Pace()
         self._problem: str | None = None
         self._unknown: Stored | None = None
 
@@ -133,7 +127,7 @@ class Recorder:
         self._feed = Feed(
             self._means.connection,
             self._queue,
-            prefetch=self._prefetch,
+            prefetch=self._pace.prefetch,
             on_fed=self._fed,
             on_ended=self._ended,
         )
@@ -156,8 +150,9 @@ class Recorder:
             self._job(partial(self._look, repeats=method.redelivered), self._take_over)
         self._early.append((method, properties, body))
         self._early_bytes += len(body)
-        if self._early_bytes > _EARLY_BYTES and self._prefetch > 1:
-            self._let_go_too_much(len(self._early), self._early_bytes)
+        if self._pace.is_too_much_early(self._early_bytes):
+            self._pace.shrink(len(self._early), self._early_bytes)
+            self._begin_anew()
 
     def _take_over(self, tail: Tail) -> None:
         self._tape = Tape(self._means.vault.folder, self.stream, tail)
@@ -184,24 +179,14 @@ class Recorder:
             # all of the last segment came again: acknowledged before anything else is stored, so
             # that one segment at most is ever in doubt
             self.tick(due=True)
-        elif self._is_full(tape):
+        elif self._pace.is_full(tape):
             self.tick(due=True)
-            if tape.segment.size_bytes > _MOST_BYTES and self._prefetch > 1:
-                self._let_go_too_much(tape.taken, tape.segment.size_bytes)
-
-    def _is_full(self, tape: Tape) -> bool:
-        if tape.repeating:
-            return tape.taken >= self._prefetch
-        large = tape.segment.size_bytes >= SEGMENT_BYTES
-        return large or tape.taken >= max(1, self._prefetch // 2)
-
-    def _let_go_too_much(self, messages: int, size_bytes: int) -> None:
-        """Let go, and have less on its way next time: messages are larger than was thought."""
-        self._prefetch = max(1, min(self._prefetch - 1, _EARLY_BYTES * messages // size_bytes))
-        self._begin_anew()
+            if self._pace.is_too_much(tape):
+                self._pace.shrink(tape.taken, tape.segment.size_bytes)
+                self._begin_anew()
 
     def _begin_anew(self) -> None:
-        log.info("other messages", stream=self.stream, prefetch=self._prefetch)
+        log.info("another pace", stream=self.stream, prefetch=self._pace.prefetch)
         self.let_go()
         self._later(0.0, self.take_up)
 
@@ -233,18 +218,10 @@ class Recorder:
         self._unknown = None
         if mark is not None:
             self._means.clerk.end(self.stream, mark)
-        if stored is not None and self._is_timid(stored):
-            self._prefetch = min(PREFETCH, self._prefetch * 4)
+        if stored is not None and not self._finishing and self._pace.grow_after(stored):
             self._begin_anew()
         elif self._tape is not None:
-            self.tick(due=self._finishing or self._is_full(self._tape))
-
-    def _is_timid(self, stored: Stored) -> bool:
-        """Say whether a segment was closed early though it was small: messages are small again."""
-        messages = stored.next_position - stored.first_position
-        full = messages >= max(1, self._prefetch // 2)
-        small = stored.size_bytes < _EARLY_BYTES // 8
-        return full and small and self._prefetch < PREFETCH and not self._finishing
+            self.tick(due=self._finishing or self._pace.is_full(self._tape))
 
     # ---- failures
 
