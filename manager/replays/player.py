@@ -14,6 +14,8 @@ from streams.message import REPLAY, REPLAY_OF, MessageIds
 
 #: How soon to ask again for a segment that isn't there yet.
 _ASK_S = 0.02
+#: So many leave together: while the broker takes these, the next ones are read.
+_AT_ONCE = 100
 #: Python looks for cycles after so many new objects: by default 700, and a block of a segment has
 #: thousands, none of them in a cycle. That took a tenth of a replay's time.
 _OBJECTS_BETWEEN_LOOKS = 100_000
@@ -101,10 +103,13 @@ class Player:
             self._has_begun = True
             self._on_begin()
         try:
-            while self._outflow.has_room and not self._stopping:
+            for _ in range(_AT_ONCE):
+                if not self._outflow.has_room or self._stopping:
+                    return
                 if (wait_s := self._play_next()) > 0:
                     self._ask_again(wait_s)
-                    break
+                    return
+            self._ask_again(0)
         except StreamsError as error:
             self._error = error
             self.stop()
