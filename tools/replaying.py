@@ -104,6 +104,8 @@ class Replaying:
         if self._interrupts > 1:
             self._loop.stop()
             return
+        if self._player.unconfirmed:
+            console.say("waiting for the broker's confirms; ^C again gives up")
         self._player.stop()
 
     def _done(self, error: StreamsError | None) -> None:

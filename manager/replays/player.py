@@ -70,6 +70,11 @@ class Player:
         return self._outflow.confirmed
 
     @property
+    def unconfirmed(self) -> int:
+        """How many were sent and may be lost."""
+        return self._outflow.unconfirmed
+
+    @property
     def uncollected(self) -> int:
         """How many of them nobody collected."""
         return self._outflow.uncollected
