@@ -6,6 +6,7 @@ with one field whose name begins with `$`:
     bytes       {"$bytes": "<base64>"}          time   {"$time": "2026-11-25T10:15:00+00:00"}
     decimal     {"$decimal": "1.50"}            a number that isn't finite  {"$double": "nan"}
     a 64-bit integer that would fit into 32 bits  {"$long": 5}
+    a time that no calendar has  {"$seconds": 1700000000000}
     a table with a name that begins with `$`      {"$table": {...}}
 """
 
@@ -17,6 +18,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
+from streams.broker.fields import FarTime
 from streams.broker.properties import Int64
 
 #: What the broker adds to a message that it delivers again; no header of the message's own.
@@ -74,8 +76,7 @@ def _plain(value: Any) -> Any:
         case None | bool() | str():
             return value
         case int():
-            small = -(2**31) <= value < 2**31
-            return {"$long": int(value)} if isinstance(value, Int64) and small else int(value)
+            return _integer(value)
         case float():
             return value if isfinite(value) else {"$double": str(value)}
         case list():
@@ -85,6 +86,13 @@ def _plain(value: Any) -> Any:
             return {"$table": table} if any(n.startswith("$") for n in table) else table
         case _:
             return _tagged(value)
+
+
+def _integer(value: int) -> Any:
+    if isinstance(value, FarTime):
+        return {"$seconds": int(value)}
+    small = -(2**31) <= value < 2**31
+    return {"$long": int(value)} if isinstance(value, Int64) and small else int(value)
 
 
 def _tagged(value: Any) -> dict[str, str]:
@@ -118,5 +126,6 @@ _UNTAG: Mapping[str, Callable[[Any], Any]] = {
     "$time": datetime.fromisoformat,
     "$double": float,
     "$long": Int64,
+    "$seconds": FarTime,
     "$table": lambda table: {name: _value(item) for name, item in table.items()},
 }

@@ -8,10 +8,10 @@ from pika import BasicProperties
 from pika.compat import long
 from pika.data import encode_table
 
-from streams.broker import doubles
+from streams.broker import fields
 from streams.message import PUBLISHED_US, Message, now_us
 
-doubles.teach_pika()
+fields.teach_pika()
 
 PERSISTENT = 2
 #: An integer that arrived with 64 bits, and leaves with 64.

@@ -6,6 +6,7 @@ import pika
 import pytest
 
 from streams.broker import BrokerThread, Delivered, EventLoop, LoopConnection, Session, topology
+from streams.broker.fields import FarTime
 from streams.errors import (
     BrokerError,
     BrokerRefusedError,
@@ -179,12 +180,14 @@ def test_a_broker_thread_without_a_broker_refuses_calls_and_does_not_hang() -> N
     thread.stop()
 
 
-def test_doubles_in_headers_pass_through(session: Session) -> None:
+def test_doubles_and_far_times_in_headers_pass_through(session: Session) -> None:
     session.call(lambda channel: channel.queue_declare("q", exclusive=True))
-    sent = {"a": 0.1, "b": [1e46, {"c": -0.5}], "d": 1}
+    milliseconds = FarTime(1_700_000_000_000)
+    sent = {"a": 0.1, "b": [1e46, {"c": -0.5}], "d": 1, "f": milliseconds}
     properties = pika.BasicProperties(headers=sent)
     session.call(lambda channel: channel.basic_publish("", "q", b"", properties))
     _, came, _ = session.call(lambda channel: channel.basic_get("q", auto_ack=True))
     assert came is not None
     assert came.headers == sent
     assert isinstance(came.headers["a"], float)
+    assert isinstance(came.headers["f"], FarTime)

@@ -1,0 +1,50 @@
+"""Values of headers that pika 1.4 can't carry: doubles, and times that no calendar has.
+
+It refuses to send doubles and makes whole numbers of those that come, or fails; it fails at a time
+after the year 9999, which is what milliseconds in place of seconds are. A foreign client's headers
+must pass through as they are: a message that ends whoever reads it would come again and again.
+"""
+
+import struct
+from typing import Any
+
+from pika import data
+
+_encode_other, _decode_other = data.encode_value, data.decode_value
+_DOUBLES = {b"d": struct.Struct(">d"), b"f": struct.Struct(">f")}
+_TIME, _SECONDS = b"T", struct.Struct(">Q")
+
+
+class FarTime(int):
+    """Seconds since 1970, of a time that `datetime` doesn't have."""
+
+
+def teach_pika() -> None:
+    """Let everything that pika sends and receives from now on have them."""
+    data.encode_value, data.decode_value = encode, decode
+
+
+def encode(pieces: list[bytes], value: Any) -> int:
+    """Append a value as it goes over the wire; return its length."""
+    match value:
+        case float():
+            pieces.append(b"d" + _DOUBLES[b"d"].pack(value))
+        case FarTime():
+            pieces.append(_TIME + _SECONDS.pack(value))
+        case _:
+            return _encode_other(pieces, value)
+    return 9
+
+
+def decode(encoded: bytes, offset: int) -> tuple[Any, int]:
+    """Return the value at `offset`, and where it ends."""
+    kind = encoded[offset : offset + 1]
+    if double := _DOUBLES.get(kind):
+        return double.unpack_from(encoded, offset + 1)[0], offset + 1 + double.size
+    try:
+        return _decode_other(encoded, offset)
+    except (ValueError, OverflowError, OSError):
+        if kind != _TIME:
+            raise
+        (seconds,) = _SECONDS.unpack_from(encoded, offset + 1)
+        return FarTime(seconds), offset + 1 + _SECONDS.size
