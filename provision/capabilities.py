@@ -22,7 +22,7 @@ class Capability(StrEnum):
 _C = Capability
 _EC2 = frozenset(_C) - {_C.LEASE}
 
-LOCAL = frozenset({_C.SNAPSHOT, _C.TAGS, _C.RETAG, _C.FILTERS, _C.USER_DATA, _C.STOP, _C.CONSOLE})
+LOCAL = frozenset({_C.SNAPSHOT, _C.TAGS, _C.RETAG, _C.USER_DATA, _C.STOP, _C.CONSOLE})
 NIMBUS = frozenset({_C.CLIENT_TOKEN, _C.USER_DATA, _C.KEY_PAIRS})
 #: What cloud-client adds to Nimbus' EC2 front end.
 CLOUD_CLIENT = frozenset({_C.SNAPSHOT, _C.LEASE})

@@ -16,6 +16,7 @@ ATTEMPT = PREFIX + "attempt"  # the one call that created it
 APPLIANCE = PREFIX + "appliance"
 HASH = PREFIX + "hash"  # of the recipe's contents
 BASE = PREFIX + "base"  # id of the image that it was made from
+SOURCE = PREFIX + "source"  # id of the machine that an image was made from
 LEASE_UNTIL = PREFIX + "lease-until"
 SAVE_AS = PREFIX + "save-as"
 ROLE = PREFIX + "role"
