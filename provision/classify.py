@@ -22,9 +22,7 @@ _AUTH = re.compile(
     r"^(AuthFailure|InvalidClientTokenId|SignatureDoesNotMatch|UnauthorizedOperation"
     r"|OptInRequired|RequestExpired|Blocked|PendingVerification)\b"
 )
-_GONE = re.compile(
-    r"^(\w+\.(NotFound|Unavailable|Unknown)|IdempotentInstanceTerminated|InvalidKeyPair\.\w+)\b"
-)
+_GONE = re.compile(r"^(\w+\.(NotFound|Unavailable|Unknown)|IdempotentInstanceTerminated)\b")
 _BY_STATUS = {401: Kind.AUTH, 403: Kind.AUTH, 404: Kind.GONE, 429: Kind.RETRY}
 _SERVER_ERROR = 500
 _BY_TYPE: tuple[tuple[type[BaseException], Kind], ...] = (

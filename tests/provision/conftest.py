@@ -13,14 +13,11 @@ from urllib.request import Request, urlopen
 import boto3
 import pytest
 
-from provision.account import Account
 from provision.cloud import Cloud
-from provision.drivers import driver_for
-from provision.entries import Ec2Entry, Limits, Ssh
 from provision.journal import Journal
-from provision.secrets import Secrets
 from tests.eventually import eventually
 from tests.provision.front import Front
+from tests.provision.machinery import ec2_cloud
 
 STRICT = {
     "MOTO_ENABLE_AMI_VALIDATION": "1",
@@ -28,8 +25,6 @@ STRICT = {
     "MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION": "1",
     "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
 }
-OWNER = "tests"
-SECRETS = Secrets({"STREAMBOSS_SECRET_MOTO_KEY": "k", "STREAMBOSS_SECRET_MOTO_SECRET": "s"})
 
 
 @pytest.fixture(scope="session")
@@ -79,36 +74,6 @@ def front(moto: Any, moto_port: int) -> Iterator[tuple[Front, int]]:
     port = proxy.start()
     yield proxy, port
     proxy.stop()
-
-
-def entry(port: int, **more: Any) -> Ec2Entry:
-    """Return an inventory entry for a front."""
-    return Ec2Entry(
-        kind="ec2",
-        host="127.0.0.1",
-        port=port,
-        secure=False,
-        credentials="moto",
-        images={"debian": "debian-12-base"},
-        sizes={"small": "t3.small"},
-        limits=more.pop("limits", Limits(hours=744, machines=8, calls_per_s=1000)),
-        ssh=Ssh(cidr="10.0.0.0/8"),
-        **more,
-    )
-
-
-def ec2_cloud(port: int, journal: Journal, *, owner: str = OWNER, **more: Any) -> Cloud:
-    """Return the cloud behind a front."""
-    described = entry(port, **more)
-    account = Account(
-        "moto",
-        described,
-        owner=owner,
-        connect=partial(driver_for, "moto", described, SECRETS, journal.folder),
-        remembered=journal.tags_by_attempt,
-        saved=partial(journal.images_by_name, "moto"),
-    )
-    return Cloud(account, journal, grace_s=2, interval_s=0.05)
 
 
 @pytest.fixture

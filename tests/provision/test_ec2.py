@@ -11,9 +11,9 @@ from provision.entries import Limits
 from provision.errors import Kind, MachineFailedError, ProvisionError
 from provision.journal import Journal, Status
 from provision.machine import ATTEMPT, OWNER, ROLE, Role, State
-from tests.provision.conftest import OWNER as US
-from tests.provision.conftest import ec2_cloud
 from tests.provision.front import Fault, Front
+from tests.provision.machinery import OWNER as US
+from tests.provision.machinery import ec2_cloud
 
 Look = Callable[[], dict[str, dict[str, str]]]
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSSwYJmHhGjBjUFJLCjWXQKbjRrVTqJ8dHwTEsT00 test"
