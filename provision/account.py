@@ -88,6 +88,11 @@ class Account:
         """
         return self._machines.get()
 
+    def launching(self) -> bool:
+        """Say whether a launch that nobody lists yet is under way, where that can be known."""
+        known = getattr(self.driver, "ex_launching", None)
+        return bool(known and known())
+
     def images(self) -> list[Image]:
         """Return the account's own images, also what isn't ours."""
         found = self.repeat("list images", self.driver.list_images)

@@ -23,9 +23,9 @@ _C = Capability
 _EC2 = frozenset(_C) - {_C.LEASE}
 
 LOCAL = frozenset({_C.SNAPSHOT, _C.TAGS, _C.RETAG, _C.USER_DATA, _C.STOP, _C.CONSOLE})
-NIMBUS = frozenset({_C.CLIENT_TOKEN, _C.USER_DATA, _C.KEY_PAIRS})
+NIMBUS = frozenset({_C.CLIENT_TOKEN, _C.USER_DATA, _C.KEY_PAIRS, _C.LEASE})
 #: What cloud-client adds to Nimbus' EC2 front end.
-CLOUD_CLIENT = frozenset({_C.SNAPSHOT, _C.LEASE})
+CLOUD_CLIENT = frozenset({_C.SNAPSHOT})
 EC2 = _EC2
 EUCALYPTUS = _EC2 - {_C.FILTERS, _C.CLIENT_TOKEN}
 OPENSTACK = _EC2 - {_C.FILTERS, _C.CLIENT_TOKEN}

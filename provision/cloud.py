@@ -217,6 +217,11 @@ class Cloud:
             ProvisionError: more hours than the cloud allows, or it isn't ours.
         """
         self._check_ours(machine)
+        if Capability.LEASE in self.account.can:
+            raise ProvisionError(
+                f"{self.name}: this cloud ends machines at the hours that they were launched with;"
+                " save this one, and launch it anew"
+            )
         before = machine.lease or self.lease(hours)
         lease = leases.renewed(
             before,

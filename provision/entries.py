@@ -92,6 +92,8 @@ class NimbusEntry(_Entry):
     secure: bool = True
     ca_file: FilePath | None = None
     cloud_client: FilePath | None = None
+    cloud_client_conf: FilePath | None = None  # its --conf: one client serves several clouds
+    front_end_hours: Hours = 24  # after which the site ends what its EC2 front end launched
     # what a stock Nimbus allows; its front end takes requests of 8 KiB at most, as one GET
     limits: Limits = Limits(hours=336, user_data_bytes=5000, calls_per_s=2)
 

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from provision.cloud import Cloud
@@ -50,16 +50,19 @@ def plan(
 ) -> list[Decision]:
     """Decide about attempts of runs that are over. Decides only; touches nothing."""
     decisions = list[Decision]()
-    hidden_until = now - timedelta(seconds=grace_s)
+
+    def hidden(attempt: Attempt) -> bool:
+        return (now - attempt.at).total_seconds() < grace_s
+
     for attempt in attempts:
         if attempt.live:
             continue
         if attempt.thing is Thing.MACHINE:
-            decisions += _machine(attempt, found, hidden=attempt.at > hidden_until)
+            decisions += _machine(attempt, found, hidden=hidden(attempt))
         elif attempt.thing is Thing.IMAGE:
-            decisions.append(_image(attempt, found, hidden=attempt.at > hidden_until))
+            decisions.append(_image(attempt, found, hidden=hidden(attempt)))
         else:
-            decisions.append(_name(attempt, found, hidden=attempt.at > hidden_until))
+            decisions.append(_name(attempt, found, hidden=hidden(attempt)))
     return decisions
 
 
@@ -102,6 +105,7 @@ def decide(cloud: Cloud) -> list[Decision]:
         return []
     things = {attempt.thing for attempt in attempts}
     account = cloud.account
+    grace_s = float("inf") if account.launching() else cloud.grace_s  # asked before the listing
     found = Found(
         machines=cloud.machines(),
         images=[i for i in account.images() if account.ours(i)] if Thing.IMAGE in things else [],
@@ -109,7 +113,7 @@ def decide(cloud: Cloud) -> list[Decision]:
         if things & {Thing.KEY, Thing.GROUP}
         else frozenset(),
     )
-    return plan(attempts, found, now=datetime.now(UTC), grace_s=cloud.grace_s)
+    return plan(attempts, found, now=datetime.now(UTC), grace_s=grace_s)
 
 
 def _machine(attempt: Attempt, found: Found, *, hidden: bool) -> list[Decision]:

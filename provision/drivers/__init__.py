@@ -96,7 +96,7 @@ def _made(name: str, entry: CloudEntry, secrets: Secrets, state: Path) -> Any:
             driver = _class(entry.kind)(
                 *_login(name, entry, secrets), entry.secure, entry.host, entry.path, entry.port
             )
-            driver.ca_file = entry.ca_file
+            driver.trust(entry.ca_file)
             return driver
         case NimbusEntry():
             return _nimbus(name, entry, secrets, state)
@@ -119,7 +119,8 @@ def _ec2(name: str, entry: Ec2Entry, secrets: Secrets) -> Any:
         signature_version="4",
         timeout=60,
     )
-    driver.path, driver.ca_file = entry.path, entry.ca_file
+    driver.path = entry.path
+    driver.trust(entry.ca_file)
     return driver
 
 
@@ -128,7 +129,7 @@ def _nimbus(name: str, entry: NimbusEntry, secrets: Secrets, state: Path) -> Any
     driver = _class(entry.kind)(
         key, secret, secure=entry.secure, host=entry.host, port=entry.port, timeout=60
     )
-    driver.prepare(entry, state / "cloud-client" / name)
+    driver.prepare(entry, state / "cloud-client" / name, name)
     return driver
 
 

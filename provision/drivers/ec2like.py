@@ -50,25 +50,30 @@ class AnyNamespaceResponse(ec2.EC2Response):
 
 
 class Connection(ec2.EC2Connection):
-    """A connection that trusts its own driver's authority, not one of the whole process."""
+    """A connection that trusts an authority of its own, not one of the whole process."""
 
     responseCls = AnyNamespaceResponse
+    #: certificate authority of a private cloud; None: those that the system trusts
+    ca_file: Path | None = None
 
     def connect(self, *args: Any, **kwargs: Any) -> None:
-        """Open the session, with the authority that the inventory names."""
+        """Open the session."""
         super().connect(*args, **kwargs)  # type: ignore[no-untyped-call]
         session: Any = self.connection
-        ca_file = getattr(self.driver, "ca_file", None)
-        if ca_file is not None:
-            session.ca_cert = str(ca_file)
+        if self.ca_file is not None:
+            session.ca_cert = str(self.ca_file)
 
 
 class Mended(ec2.BaseEC2NodeDriver):
     """What is wrong for every EC2-like cloud, put right. Goes before libcloud's own class."""
 
     connectionCls = Connection
-    #: certificate authority of a private cloud; None: those that the system trusts
-    ca_file: Path | None = None
+
+    def trust(self, ca_file: Path | None) -> None:
+        """Trust the authority that the inventory names."""
+        connection: Any = self.connection
+        connection.ca_file = ca_file
+        connection.connect()
 
     def create_image(  # type: ignore[override]
         self,
