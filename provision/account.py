@@ -131,6 +131,15 @@ class Account:
         names = self.repeat("list security groups", self.driver.ex_groups)
         return [name for name in names if name.startswith(self.mark)]
 
+    def leftovers(self) -> list[Any]:
+        """Return what crashes left and no list shows: kind, name, reason; if the driver can."""
+        known = getattr(self.driver, "ex_list_leftovers", None)
+        return self.repeat("list leftovers", known) if known else []
+
+    def remove_leftover(self, leftover: Any) -> None:
+        """Remove one of `leftovers`."""
+        self.repeat(f"remove {leftover.name}", lambda: self.driver.ex_remove_leftover(leftover))
+
     @property
     def mark(self) -> str:
         """What names of our key pairs and security groups begin with."""

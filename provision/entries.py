@@ -150,7 +150,6 @@ class OpenstackEntry(_Entry):
     region: str | None = None
     networks: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
-    floating_pool: str | None = None
 
     @property
     def capabilities(self) -> frozenset[Capability]:

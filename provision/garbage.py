@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from provision import leases
 from provision.capabilities import Capability
@@ -49,7 +50,7 @@ class Item:
     id: str
     name: str
     reason: str
-    thing: Machine | Image | None = None
+    thing: Any = None  # Machine, Image, what the driver calls a leftover, or nothing more
 
     def __str__(self) -> str:
         label = self.id if self.name in (self.id, "") else f"{self.name} ({self.id})"
@@ -64,6 +65,7 @@ class Holdings:
         owner: who we are.
         machines, images: everybody's.
         keys, groups: names of ours.
+        leftovers: what crashes left that no list shows; each has a kind, a name and a reason.
         live, over: attempts of runs that run, and of runs that are over.
         uses: why an image is needed, by appliance name, image id or image name.
         can_stop: whether machines can be stopped there.
@@ -74,6 +76,7 @@ class Holdings:
     images: Sequence[Image] = ()
     keys: Sequence[str] = ()
     groups: Sequence[str] = ()
+    leftovers: Sequence[Any] = ()
     live: frozenset[str] = frozenset()
     over: frozenset[str] = frozenset()
     kept: frozenset[str] = frozenset()
@@ -91,6 +94,7 @@ def plan(held: Holdings, *, now: datetime, min_age: timedelta) -> list[Item]:
         act = Act.KEEP if needed else Act.REMOVE
         reason = "our machines use it" if needed else "no machine of ours is left"
         items += [Item(act, what, name, name, reason) for name in names]
+    items += [Item(Act.REMOVE, str(o.kind), o.name, o.name, o.reason, o) for o in held.leftovers]
     return items
 
 
@@ -138,6 +142,7 @@ def holdings(cloud: Cloud, uses: Mapping[str, str]) -> Holdings:
         images=account.images(),
         keys=account.key_pairs(),
         groups=account.groups(),
+        leftovers=account.leftovers(),
         live=frozenset(a.id for a in attempts if a.live and a.run != cloud.journal.run),
         over=frozenset(a.id for a in attempts if not a.live),
         kept=frozenset(a.id for a in attempts if a.kept),
@@ -253,6 +258,8 @@ def _apply(cloud: Cloud, item: Item) -> None:
             cloud.access.remove_key(item.name)
         case Act.REMOVE, None:
             cloud.access.remove_group(item.name)
+        case Act.REMOVE, leftover:
+            cloud.account.remove_leftover(leftover)
 
 
 def _save(cloud: Cloud, machine: Machine, name: str) -> None:

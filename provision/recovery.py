@@ -78,7 +78,7 @@ def recover(cloud: Cloud, say: Callable[[str], None] = log.info) -> list[Decisio
     deadline = time.monotonic() + cloud.grace_s + 30
     decisions = decide(cloud)
     while any(d.step is Step.WAIT for d in decisions) and time.monotonic() < deadline:
-        time.sleep(min(cloud.interval_s, 1))
+        time.sleep(cloud.interval_s)
         decisions = decide(cloud)
     closing = {d.attempt.id for d in decisions if d.step is Step.CLOSE}
     if closing:  # a cloud may leave a machine out of one listing: gone is what two don't show

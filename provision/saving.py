@@ -78,6 +78,7 @@ class Images:
         there = next((i for i in self._account.images() if i.id == image_id), None)
         if there is not None:
             self._gone("delete_image", self._account.node_image(there))
+            self._watch.image_gone(image_id)
         for part in parts:
             self._gone("ex_delete_part", part)
         self._journal.undone(attempt)

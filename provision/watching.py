@@ -82,6 +82,20 @@ class Watch:
             interval_s=self._interval_s,
         )
 
+    def image_gone(self, image_id: str) -> None:
+        """Return once no image of this id can be launched from: "deleted" alone is no proof."""
+
+        def probe() -> bool | None:
+            there = [i for i in self._account.images() if i.id == image_id and i.available]
+            return None if there else True
+
+        wait_until(
+            probe,
+            what=f"{self._account.name}: image {image_id} deleted",
+            timeout_s=_END_S,
+            interval_s=self._interval_s,
+        )
+
     def _ready(self, machine: Machine, lost_at: float) -> Machine | None:
         found = self._find(machine)
         label = f"{machine.cloud}: {machine.name} ({machine.id})"
