@@ -11,7 +11,7 @@ from provision import images, views
 from provision.calling import Caller
 from provision.capabilities import Capability
 from provision.drivers import capabilities_of
-from provision.entries import CloudEntry, ImageQuery
+from provision.entries import CloudEntry, ImageQuery, LibcloudEntry
 from provision.machine import OWNER, Image, Machine
 from provision.waiting import Shared
 
@@ -59,7 +59,12 @@ class Account:
         return capabilities_of(self.entry, self.driver)
 
     def node(self, machine: Machine) -> Node:
-        """Return what libcloud wants for a machine: little but its id counts."""
+        """Return what libcloud wants for a machine: of our own drivers, little but its id."""
+        if isinstance(self.entry, LibcloudEntry):
+            nodes: list[Node] = self.repeat("list machines", self.driver.list_nodes)
+            found = next((node for node in nodes if str(node.id) == machine.id), None)
+            if found is not None:
+                return found
         extra = {"tags": dict(machine.tags)}
         return Node(
             machine.id, machine.name, NodeState.UNKNOWN, [], [], driver=self.driver, extra=extra

@@ -258,6 +258,7 @@ class Cloud:
         *,
         tags: Mapping[str, str] | None = None,
         role: Role = Role.IMAGE,
+        timeout_s: float = 3600,
     ) -> Image:
         """Save a machine as an image, and return it when machines can be launched from it.
 
@@ -269,16 +270,19 @@ class Cloud:
             name: the image's; not taken yet.
             tags: more tags; the machine's own appliance unless they name one.
             role: what the image is for.
+            timeout_s: for how long it is waited for.
 
         Raises:
             ProvisionError: not ours, the name is taken, or the cloud can't or won't.
+            WaitTimeoutError: not there in time. It may still come, and is in the journal.
         """
         self._check_ours(machine)
         self._need(Capability.SNAPSHOT, "save machines as images")
         self.images.check_free(name)
         if Capability.STOP in self.account.can and machine.state is not State.STOPPED:
             self.stop(machine)
-        return self.images.save(machine, name, {APPLIANCE: name, **(tags or {})}, role)
+        more = {APPLIANCE: name, **(tags or {})}
+        return self.images.save(machine, name, more, role=role, timeout_s=timeout_s)
 
     def find_attempt(self, attempt: str) -> Machine | None:
         """Return our machine that one creating call made, if the cloud lists it."""
@@ -306,7 +310,13 @@ class Cloud:
         size = NodeSize(request.size, request.size, 0, 0, 0, 0, driver=driver)
         image = NodeImage(request.image, request.image, driver=driver)
         node = driver.create_node(size=size, image=image, **keywords)
-        made = seen(self.name, self.owner, node, {attempt: request.tags})
+        made = seen(self.name, self.owner, node, {})
+        if made.tags.get(ATTEMPT) != attempt:
+            self._destroy(node)
+            raise ProvisionError(
+                f"{self.name}: keeps neither tags nor names: nobody could tell later whose"
+                f" {made.id} is, so it was ended again"
+            )
         return replace(
             made,
             name=request.name,

@@ -36,11 +36,20 @@ class Images:
                 " or delete that one first"
             )
 
-    def save(self, machine: Machine, name: str, tags: Mapping[str, str], role: Role) -> Image:
+    def save(
+        self,
+        machine: Machine,
+        name: str,
+        tags: Mapping[str, str],
+        *,
+        role: Role,
+        timeout_s: float,
+    ) -> Image:
         """Make an image of a machine that has stopped, where machines can; wait until it is there.
 
         Raises:
             ProvisionError: the cloud can't or won't.
+            WaitTimeoutError: it isn't there in time, but may still come.
         """
         more = {
             **tags,
@@ -60,7 +69,7 @@ class Images:
             idempotent=False,
         )
         self._journal.done(attempt, image.id)
-        return self._watch.available(image)
+        return self._watch.available(image, timeout_s)
 
     def delete(self, image: Image) -> None:
         """Delete an image and the snapshots that it stands on. Its end is in the journal first.

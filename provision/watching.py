@@ -11,8 +11,8 @@ from provision.waiting import wait_until
 #: A machine in one of these will never run by itself.
 _HOPELESS = frozenset({State.FAILED, State.TERMINATED, State.STOPPED, State.STOPPING})
 _NO_ADDRESS = (None, "", "0.0.0.0")  # noqa: S104 what private clouds show before there is one
-#: How long ends may take, and making an image of a large disk.
-_END_S, _IMAGE_S = 300.0, 3600.0
+#: How long ends may take.
+_END_S = 300.0
 
 
 class Watch:
@@ -68,17 +68,17 @@ class Watch:
             interval_s=self._interval_s,
         )
 
-    def available(self, image: Image) -> Image:
+    def available(self, image: Image, timeout_s: float = 3600) -> Image:
         """Return `image` once machines can be launched from it.
 
         Raises:
             ProvisionError: the cloud failed to make it.
-            WaitTimeoutError: not within an hour; it may still come.
+            WaitTimeoutError: not in time; it may still come, and the journal knows it.
         """
         return wait_until(
             partial(self._available, image, time.monotonic() + self._grace_s),
             what=f"{image.cloud}: image {image.name} ({image.id}) available",
-            timeout_s=_IMAGE_S,
+            timeout_s=timeout_s,
             interval_s=self._interval_s,
         )
 

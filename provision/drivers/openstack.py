@@ -62,7 +62,8 @@ class OpenstackDriver(OpenStack_2_NodeDriver):
 
     def delete_image(self, node_image: NodeImage) -> bool:
         """Delete an image at Glance: libcloud asks Nova, which has long forgotten how."""
-        self.image_connection.request(f"/v2/images/{node_image.id}", method="DELETE")
+        glance: Any = self.image_connection
+        glance.request(f"/v2/images/{node_image.id}", method="DELETE")
         return True
 
     def ex_create_tags(self, resource: Node | NodeImage, tags: Mapping[str, str]) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from provision.cloud import Cloud
 from provision.entries import Limits
-from provision.errors import Kind, MachineFailedError, ProvisionError
+from provision.errors import Kind, MachineFailedError, ProvisionError, WaitTimeoutError
 from provision.journal import Journal, Status
 from provision.machine import ATTEMPT, OWNER, ROLE, Role, State
 from tests.provision.front import Fault, Front
@@ -69,6 +69,19 @@ def test_a_lost_answer_to_a_save_makes_one_image(cloud: Cloud, front: tuple[Fron
     front[0].faults["CreateImage"] = [Fault.CUT, Fault.LOST]
     image = cloud.save(machine, "saved")
     assert [i.id for i in cloud.account.images() if i.name == "saved"] == [image.id]
+
+
+def test_an_image_that_stays_pending_is_waited_for_in_vain_and_used_when_it_comes(
+    cloud: Cloud, front: tuple[Front, int]
+) -> None:
+    machine = cloud.launch("debian", name="m", hours=1)
+    front[0].images_stay_pending = True
+    with pytest.raises(WaitTimeoutError, match=r"image saved .* available: not so after 0\.3 s"):
+        cloud.save(machine, "saved", timeout_s=0.3)
+    (known,) = [a for a in cloud.journal.attempts().values() if a.thing == "image"]
+    assert known.status is Status.DONE
+    front[0].images_stay_pending = False
+    assert cloud.account.find_image("saved").id == known.thing_id
 
 
 def test_a_machine_that_the_cloud_hides_at_first_is_waited_for(
