@@ -9,11 +9,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import IO
 
 from provision.drivers.local import engine, labels
 from provision.errors import ProvisionError
+from provision.waiting import wait_until
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +69,6 @@ cat >"$1"/etc/cloud/cloud.cfg.d/90-local.cfg <<'END'
 {_CLOUD_INIT}END
 """
 _OPTIONS = (
-    "--quiet",
     "--variant=apt",
     "--include=" + ",".join(_PACKAGES),
     '--aptopt=Acquire::Languages "none"',
@@ -75,7 +76,6 @@ _OPTIONS = (
     *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "locale", "man")),
     f"--customize-hook={_FINISH}",
 )
-_NO_WAY_OUT = ("Could not resolve", "Could not connect", "Temporary failure", "Unable to connect")
 
 
 @cache
@@ -94,10 +94,10 @@ def ensure() -> None:
     """
     if _exists():
         return
-    with _alone() as folder:
+    with _alone() as (folder, lock):
         if not _exists():  # somebody else may just have made it
             log.info("making the base image of the local cloud from Debian's packages, once")
-            _import(_bootstrap(folder))
+            _import(bootstrap(folder, lock))
 
 
 def _exists() -> bool:
@@ -113,13 +113,17 @@ def _import(archive: Path) -> None:
     )
 
 
-def _bootstrap(folder: Path) -> Path:
-    """Make the file system in `folder`, and return it as a tar archive."""
+def bootstrap(folder: Path, lock: int) -> Path:
+    """Make the file system in `folder`, and return it as a tar archive.
+
+    What it starts holds the open file `lock`, too: when we are killed, the next one waits until
+    all of it has ended.
+    """
     archive = folder / "base.tar"
     command = ["mmdebstrap", *_OPTIONS, _SUITE, str(archive), *_sources()]
     try:
         done = subprocess.run(
-            # ended together with us: it takes its mounts and its folder along
+            # asked to end when we die: it finishes what it is at, and clears up
             ["setpriv", "--pdeathsig", "TERM", *command],  # noqa: S607 wherever it is installed
             env={**os.environ, "TMPDIR": str(folder), "LC_ALL": "C.UTF-8"},
             stdin=subprocess.DEVNULL,
@@ -127,6 +131,7 @@ def _bootstrap(folder: Path) -> Path:
             text=True,
             errors="replace",
             timeout=_TIMEOUT_S,
+            pass_fds=(lock,),
             check=False,
         )
     except FileNotFoundError as error:
@@ -139,15 +144,16 @@ def _bootstrap(folder: Path) -> Path:
 
 
 def _failure(output: str) -> ProvisionError:
-    """Return the one line of mmdebstrap's output that says why."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    away = next((line for line in lines if any(text in line for text in _NO_WAY_OUT)), None)
-    if away:
+    """Return the line of mmdebstrap's output that says why."""
+    errors = [line.strip() for line in output.splitlines() if line.startswith("E: ")]
+    fetching = [line for line in errors if line.startswith("E: Failed to fetch")]
+    why = (fetching or errors or ["E: it doesn't say why"])[0].removeprefix("E: ")
+    if fetching:
         return ProvisionError(
-            f"the local cloud's base image needs a Debian mirror, once, and none answers: {away}"
+            "the local cloud's base image is made from a Debian mirror, once, and there is no way "
+            f"to one: {why}"
         )
-    errors = [line for line in lines if line.startswith("E: ")] or lines or ["it doesn't say why"]
-    return ProvisionError(f"the local cloud's base image can't be made: {errors[0]}")
+    return ProvisionError(f"the local cloud's base image can't be made: {why}")
 
 
 def _sources() -> Sequence[str]:
@@ -171,19 +177,28 @@ def _roomy() -> Path:
 
 
 @contextmanager
-def _alone() -> Iterator[Path]:
-    """Keep others from making it at the same time; give a folder, and remove what a crash left."""
+def _alone() -> Iterator[tuple[Path, int]]:
+    """Keep others from making it at the same time; give an empty folder, and the lock's file."""
     home = _roomy() / f"streamboss-base-{os.geteuid()}"
     home.mkdir(exist_ok=True)
     if home.is_symlink() or home.stat().st_uid != os.geteuid():
         raise ProvisionError(f"{home} belongs to somebody else: remove it")
     home.chmod(0o711)  # mmdebstrap without root is other users in there
+    folder = home / "making"
     with (home / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        folder = home / "making"
-        shutil.rmtree(folder, ignore_errors=True)
+        what = "the base image, which another process makes,"
+        wait_until(partial(_locked, lock), what=what, timeout_s=_TIMEOUT_S, interval_s=0.5)
+        shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
         folder.mkdir()
         try:
-            yield folder
+            yield folder, lock.fileno()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked(lock: IO[str]) -> bool | None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return None
+    return True

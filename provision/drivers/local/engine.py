@@ -6,6 +6,7 @@ import re
 import resource
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,9 @@ def listed(*arguments: str) -> list[dict[str, Any]]:
     return rows or []
 
 
+@cache
 def check_storage() -> None:
-    """Raise where podman copies whole images for each machine."""
+    """Raise, asking podman once, where podman copies whole images for each machine."""
     if run("info", "--format", "{{.Store.GraphDriverName}}").strip() == "vfs":
         raise ProvisionError(
             "podman's storage driver is vfs, which copies whole images for each machine: "

@@ -88,20 +88,15 @@ def test_a_reboot_keeps_files_and_port(fresh: Booted, driver: LocalNodeDriver) -
         assert shell("cat /kept; test -e /run/lost || echo anew").split() == ["kept", "anew"]
 
 
-def test_a_machine_stops_and_starts_again(fresh: Booted, driver: LocalNodeDriver) -> None:
-    driver.stop_node(fresh.node)
-    assert _state(driver, fresh) == "stopped"
-    driver.start_node(fresh.node)
-    assert _state(driver, fresh) == "running"
-    with _reconnected(fresh) as shell:
-        assert shell("cat /proc/1/comm") == "systemd"
-
-
-def test_a_machine_that_shuts_itself_down_is_stopped(
+def test_a_machine_that_shuts_itself_down_is_stopped_and_starts_again(
     fresh: Booted, driver: LocalNodeDriver
 ) -> None:
     fresh.sh("(sleep 1; systemctl poweroff) >/dev/null 2>&1 &")
     eventually(lambda: _state(driver, fresh) == "stopped")
+    driver.start_node(fresh.node)
+    assert _state(driver, fresh) == "running"
+    with _reconnected(fresh) as shell:
+        assert shell("cat /proc/1/comm") == "systemd"
 
 
 def _state(driver: LocalNodeDriver, machine: Booted) -> str:
