@@ -15,6 +15,7 @@ from provision.capabilities import Capability
 from provision.cloud import Cloud
 from provision.errors import ProvisionError
 from provision.images import by_age
+from provision.inventory import Inventory
 from provision.leases import Stage
 from provision.machine import (
     APPLIANCE,
@@ -131,6 +132,15 @@ def collect(
     if troubles:
         raise ProvisionError("; ".join(troubles))
     return items
+
+
+def inventory_uses(inventory: Inventory, cloud: str) -> dict[str, str]:
+    """Return what the inventory needs of a cloud's images, as `collect` wants it."""
+    uses = dict.fromkeys(inventory.appliances, "the inventory names its appliance")
+    entry = inventory.clouds[cloud]
+    based = [image for image in entry.images.values() if isinstance(image, str)]
+    pinned = [a.images[cloud] for a in inventory.appliances.values() if cloud in a.images]
+    return uses | dict.fromkeys([*based, *pinned], "the inventory names it")
 
 
 def holdings(cloud: Cloud, uses: Mapping[str, str]) -> Holdings:
