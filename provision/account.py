@@ -93,9 +93,9 @@ class Account:
         """
         return self._machines.get()
 
-    def launching(self) -> bool:
-        """Say whether a launch that nobody lists yet is under way, where that can be known."""
-        known = getattr(self.driver, "ex_launching", None)
+    def busy(self) -> bool:
+        """Say whether something that nobody lists yet is under way, where that can be known."""
+        known = getattr(self.driver, "ex_busy", None)
         return bool(known and known())
 
     def images(self) -> list[Image]:

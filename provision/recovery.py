@@ -10,7 +10,7 @@ from enum import StrEnum
 from provision.cloud import Cloud
 from provision.errors import ProvisionError
 from provision.journal import Attempt, Status, Thing
-from provision.machine import ATTEMPT, ROLE, RUN, Image, Machine, Role, State
+from provision.machine import ATTEMPT, ROLE, Image, Machine, Role, State
 
 log = logging.getLogger(__name__)
 
@@ -49,19 +49,19 @@ def plan(
     attempts: Iterable[Attempt], found: Found, *, now: datetime, grace_s: float
 ) -> list[Decision]:
     """Decide about attempts of runs that are over. Decides only; touches nothing."""
-    decisions = list[Decision]()
+    over = [attempt for attempt in attempts if not attempt.live]
 
     def hidden(attempt: Attempt) -> bool:
         return (now - attempt.at).total_seconds() < grace_s
 
-    for attempt in attempts:
-        if attempt.live:
-            continue
+    images = [_image(a, found, hidden=hidden(a)) for a in over if a.thing is Thing.IMAGE]
+    making = {decision.attempt.run for decision in images if _is_made(decision)}
+    decisions = list(images)
+    for attempt in over:
         if attempt.thing is Thing.MACHINE:
-            decisions += _machine(attempt, found, hidden=hidden(attempt))
-        elif attempt.thing is Thing.IMAGE:
-            decisions.append(_image(attempt, found, hidden=hidden(attempt)))
-        else:
+            feeds = attempt.run in making
+            decisions += _machine(attempt, found, hidden=hidden(attempt), feeds=feeds)
+        elif attempt.thing is not Thing.IMAGE:
             decisions.append(_name(attempt, found, hidden=hidden(attempt)))
     return decisions
 
@@ -105,7 +105,7 @@ def decide(cloud: Cloud) -> list[Decision]:
         return []
     things = {attempt.thing for attempt in attempts}
     account = cloud.account
-    grace_s = float("inf") if account.launching() else cloud.grace_s  # asked before the listing
+    grace_s = float("inf") if account.busy() else cloud.grace_s  # asked before the listing
     found = Found(
         machines=cloud.machines(),
         images=[i for i in account.images() if account.ours(i)] if Thing.IMAGE in things else [],
@@ -116,7 +116,14 @@ def decide(cloud: Cloud) -> list[Decision]:
     return plan(attempts, found, now=datetime.now(UTC), grace_s=grace_s)
 
 
-def _machine(attempt: Attempt, found: Found, *, hidden: bool) -> list[Decision]:
+def _is_made(decision: Decision) -> bool:
+    """Say whether an image is, or may be, in the making: its machine must not end yet."""
+    image = decision.thing
+    pending = isinstance(image, Image) and not image.available and not image.failed
+    return decision.step is Step.WAIT or pending
+
+
+def _machine(attempt: Attempt, found: Found, *, hidden: bool, feeds: bool) -> list[Decision]:
     there = [m for m in found.machines if m.tags.get(ATTEMPT) == attempt.id]
     there = [m for m in there if m.state is not State.TERMINATED]
     there.sort(key=lambda m: m.id)
@@ -125,19 +132,17 @@ def _machine(attempt: Attempt, found: Found, *, hidden: bool) -> list[Decision]:
     doubles = [
         Decision(Step.REMOVE, attempt, "one launch made it twice", double) for double in there[1:]
     ]
-    return [*doubles, _present(attempt, there[0], found)]
+    return [*doubles, _present(attempt, there[0], feeds=feeds)]
 
 
-def _present(attempt: Attempt, machine: Machine, found: Found) -> Decision:
+def _present(attempt: Attempt, machine: Machine, *, feeds: bool) -> Decision:
     wanted = attempt.kept or attempt.tags.get(ROLE, "") == Role.FLEET
     if wanted and attempt.status is Status.DONE:
         return Decision(Step.LEAVE, attempt, "wanted", machine)
     if wanted:
         return Decision(Step.ADOPT, attempt, "its launch was cut off; it has its lease", machine)
-    if any(
-        not i.available and not i.failed and i.tags.get(RUN) == attempt.run for i in found.images
-    ):
-        return Decision(Step.WAIT, attempt, "an image is being made of it", machine)
+    if feeds:
+        return Decision(Step.LEAVE, attempt, "an image is being made of it", machine)
     return Decision(Step.REMOVE, attempt, "the command that launched it is over", machine)
 
 

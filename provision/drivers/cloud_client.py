@@ -19,6 +19,8 @@ _TOKEN_FILE = "streamboss-token"  # noqa: S105 a file's name
 #: The token of the launch that is under way, in the history itself.
 _LAUNCHING = "streamboss-launching"
 _HANDLES = "vm-*"
+#: Locked while a launch or saves are under way; the locks outlive us in what does the work.
+_LAUNCHES, _SAVES = ".launches", ".saves"
 _CREATING = re.compile(r'Creating workspace "(vm-\d+)"')
 _WORKSPACE = re.compile(r"^\[\*\] - Workspace #\d+\. (\S+) \[ *(\S*) *\]")
 _FIELD = re.compile(r"^\s*\*?(State|Handle|Image): (.+?)\s*$")
@@ -69,7 +71,7 @@ class CloudClient:
             command += ["--ssh-pubkey", str(self._key(key_name))]
         self.history.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = None
-        with (self.history / ".lock").open("w") as lock:
+        with (self.history / _LAUNCHES).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._settle()
             (self.history / _LAUNCHING).write_text(token, encoding="ascii")
@@ -81,15 +83,15 @@ class CloudClient:
             raise ProvisionError(f"{self.name}: --run said nothing of a handle")
         return handle
 
-    def launching(self) -> bool:
-        """Say whether a launch is under way, perhaps one whose caller was killed."""
+    def busy(self) -> bool:
+        """Say whether a launch or a save is under way, perhaps one whose caller was killed."""
         try:
-            with (self.history / ".lock").open() as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            for path in (self.history / _LAUNCHES, self.history / _SAVES):
+                if path.exists():
+                    with path.open() as lock:
+                        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        except FileNotFoundError:
-            return False
         return False
 
     def keep_key(self, name: str, public_key: str) -> None:
@@ -104,15 +106,19 @@ class CloudClient:
 
     def save(self, handle: str, new_name: str) -> None:
         """Save a machine as an image; Nimbus ends it. Never without a name: that overwrites."""
-        self._all(["--save", "--handle", handle, "--newname", new_name], _SAVE_TIMEOUT_S)
+        command = ["--save", "--handle", handle, "--newname", new_name]
+        with (self.history / _SAVES).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            for _ in self._lines(command, _SAVE_TIMEOUT_S, hold=lock.fileno()):
+                pass
 
     def terminate(self, handle: str) -> None:
         """End a machine."""
-        self._all(["--terminate", "--handle", handle], _TIMEOUT_S)
+        self._all(["--terminate", "--handle", handle])
 
     def delete_image(self, name: str) -> None:
         """Delete an image of the user's own repository."""
-        self._all(["--delete", "--name", name], _TIMEOUT_S)
+        self._all(["--delete", "--name", name])
 
     def images(self) -> list[str]:
         """Return the names of the images that machines can be launched from."""
@@ -146,8 +152,8 @@ class CloudClient:
     def _key(self, name: str) -> Path:
         return self.history.parent / f"{self.history.name}-keys" / f"{name}.pub"
 
-    def _all(self, command: Sequence[str], timeout_s: float) -> None:
-        for _ in self._lines(command, timeout_s):
+    def _all(self, command: Sequence[str]) -> None:
+        for _ in self._lines(command, _TIMEOUT_S):
             pass
 
     def _lines(

@@ -143,9 +143,9 @@ class NimbusDriver(Mended, ec2.NimbusNodeDriver):
         self.client.delete_image(image.id)
         return True
 
-    def ex_launching(self) -> bool:
-        """Say whether a launch that nobody lists yet is under way."""
-        return self.client is not None and self.client.launching()
+    def ex_busy(self) -> bool:
+        """Say whether something that nobody lists yet is under way."""
+        return self.client is not None and self.client.busy()
 
     def _launched(self, token: str) -> str | None:
         """Return the handle that a launch with this token gave before: twice is once."""

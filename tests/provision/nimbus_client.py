@@ -81,8 +81,10 @@ def _client_status(site: Site, options: dict[str, str]) -> None:
 def _client_save(site: Site, options: dict[str, str]) -> None:
     machine = _of_handle(site, options)
     name = options.get("newname") or machine["image"]  # without a name it overwrites
+    _kill(site, "save-before")
     site.put("images", name, saved_from=machine["name"])
     site.drop("machines", machine["name"])
+    _kill(site, "save-after")
     print(
         "Saving workspace.\n\nThe image was successfully transferred to your repository directory"
     )

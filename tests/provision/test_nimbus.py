@@ -21,7 +21,7 @@ from provision.entries import Limits, NimbusEntry
 from provision.errors import Kind, ProvisionError
 from provision.garbage import collect
 from provision.inventory import Inventory
-from provision.journal import Journal
+from provision.journal import Journal, Status
 from provision.machine import Role, State
 from provision.recovery import recover
 from provision.secrets import Secrets
@@ -215,11 +215,26 @@ from provision.journal import Journal
 from provision.machine import Role
 from tests.provision.test_nimbus import Hotel
 from tests.provision.nimbus_site import Site
-folder, port, role = sys.argv[1:]
+folder, port, role, save = sys.argv[1:]
 hotel = Hotel(Site(Path(folder) / "site"), int(port), Path(folder))
 cloud = hotel.cloud(Journal(Path(folder) / "journal"))
-cloud.launch("debian-7.gz", name="m", hours=2, role=Role(role))
+machine = cloud.launch("debian-7.gz", name="m", hours=2, role=Role(role))
+if save:
+    cloud.save(machine, save, role=Role.CANDIDATE)
 """
+
+
+def _killed(hotel: Hotel, moment: str, role: Role, save: str = "") -> None:
+    """Run a child that launches, and perhaps saves, and is killed at a moment."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", _LAUNCH, str(hotel.folder), str(hotel.port), role, save],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    marker = hotel.site.folder / f"kill-{moment}"
+    marker.write_text(str(child.pid))
+    assert child.wait(timeout=60) == -9
+    marker.unlink()
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -227,14 +242,7 @@ cloud.launch("debian-7.gz", name="m", hours=2, role=Role(role))
 def test_a_launch_killed_within_cloud_client_is_found_again(
     hotel: Hotel, journal: Journal, moment: str, role: Role
 ) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-c", _LAUNCH, str(hotel.folder), str(hotel.port), role],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    (hotel.site.folder / f"kill-{moment}").write_text(str(child.pid))
-    assert child.wait(timeout=60) == -9
-    (hotel.site.folder / f"kill-{moment}").unlink()
+    _killed(hotel, moment, role)
     cloud = hotel.cloud(journal)
     recover(cloud)
     left = [m.id for m in cloud.machines()]
@@ -242,3 +250,17 @@ def test_a_launch_killed_within_cloud_client_is_found_again(
     assert len(hotel.site.all("machines")) == len(left)
     assert len([a for a in journal.attempts().values() if a.thing == "machine"]) == len(left)
     assert cloud.launch("debian-7.gz", name="next", hours=1).id == "vm-002"
+
+
+@pytest.mark.parametrize("moment", ["save-before", "save-after"])
+def test_a_save_killed_within_cloud_client_is_found_again(
+    hotel: Hotel, journal: Journal, moment: str
+) -> None:
+    _killed(hotel, moment, Role.BUILD, save="my-operation")
+    cloud = hotel.cloud(journal)
+    recover(cloud)
+    assert hotel.site.all("machines") == []
+    (attempt,) = journal.attempts().values()
+    assert (attempt.name, attempt.status) == ("my-operation", Status.DONE)
+    image = cloud.account.find_image("my-operation")
+    assert image.tags["streamboss:owner"] == "us"

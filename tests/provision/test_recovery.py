@@ -54,7 +54,6 @@ DONE = {"status": Status.DONE}
         (_attempt(**FLEET, **DONE), THERE, Step.LEAVE),
         (_attempt(), Found([_machine("another")], []), Step.CLOSE),
         (_attempt(), Found([_machine(state=State.TERMINATED)], []), Step.CLOSE),
-        (_attempt(), Found([_machine()], [_image(available=False)]), Step.WAIT),
         (_attempt(**IMAGE), NOTHING, Step.CLOSE),
         (_attempt(at=JUST_NOW, **IMAGE), NOTHING, Step.WAIT),
         (_attempt(**IMAGE), Found([], [_image()]), Step.ADOPT),
@@ -78,6 +77,25 @@ def test_each_attempt_is_settled_by_what_the_cloud_shows(
 
 def test_what_a_living_run_does_is_left_alone() -> None:
     assert plan([_attempt(live=True)], THERE, now=NOW, grace_s=60) == []
+
+
+@pytest.mark.parametrize(
+    ("images", "at", "step"),
+    [
+        ([_image(available=False)], LONG_AGO, Step.LEAVE),
+        ([], JUST_NOW, Step.LEAVE),
+        ([], LONG_AGO, Step.REMOVE),
+        ([_image()], LONG_AGO, Step.REMOVE),
+        ([_image(available=False, failed=True)], LONG_AGO, Step.REMOVE),
+    ],
+)
+def test_a_machine_doesnt_end_while_an_image_may_be_made_of_it(
+    images: list[Image], at: datetime, step: Step
+) -> None:
+    builder = _attempt(id="a0", **DONE)
+    found = Found([_machine("a0")], images)
+    decisions = plan([builder, _attempt(at=at, **IMAGE)], found, now=NOW, grace_s=60)
+    assert {d.attempt.id: d.step for d in decisions}["a0"] is step
 
 
 def test_a_launch_that_made_two_machines_keeps_one() -> None:
