@@ -80,7 +80,7 @@ def hotel(tmp_path: Path) -> Iterator[Hotel]:
     program = tmp_path / "cloud-client.sh"
     program.write_text(
         f"#!/bin/sh\ncd {ROOT}\n"
-        f'exec {sys.executable} -m tests.provision.nimbus_client {site.folder} "$@"\n'
+        f'exec {sys.executable} -S -m tests.provision.nimbus_client {site.folder} "$@"\n'
     )
     program.chmod(0o755)
     server = serve(site, context)
