@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote
@@ -102,9 +103,10 @@ class LocalNodeDriver(NodeDriver):
         try:
             machines.start_new(machine, ex_userdata)
         except BaseException:
-            machines.remove(self.cloud, machine_id)
+            with suppress(ProvisionError):  # the first error is the one to hear
+                machines.remove(self.cloud, machine_id)
             raise
-        return self._get(machine_id)
+        return self._node(machines.row(self.cloud, machine_id), {})
 
     def destroy_node(self, node: Node) -> bool:
         """End a machine at once, with all that belongs to it. Twice is no error."""

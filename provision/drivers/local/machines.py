@@ -84,9 +84,17 @@ def remove_unused_layers(podman_id: str) -> None:
             raise
 
 
-def rows(cloud: str) -> list[dict[str, Any]]:
-    """Return podman's rows of all machines of a cloud."""
-    return engine.listed("ps", "--all", "--filter", f"label={labels.CLOUD}={cloud}")
+def rows(cloud: str, *filters: str) -> list[dict[str, Any]]:
+    """Return podman's rows of all machines of a cloud, or of those that `filters` let through."""
+    more = [f"--filter={each}" for each in filters]
+    return engine.listed("ps", "--all", "--filter", f"label={labels.CLOUD}={cloud}", *more)
+
+
+def row(cloud: str, machine_id: str) -> dict[str, Any]:
+    """Return podman's row of one machine, or raise."""
+    for each in rows(cloud, f"name={machine_id}"):
+        return each
+    raise ProvisionError(f"no machine {machine_id} on the cloud {cloud}", Kind.GONE)
 
 
 def state(row: Mapping[str, Any], now: datetime) -> NodeState:

@@ -69,7 +69,7 @@ else:
     driver.delete_image(image)
 """
 #: How many times each calls podman.
-CALLS = {"create": 7, "save": 3, "tag": 5, "destroy": 3, "delete": 5}
+CALLS = {"create": 6, "save": 3, "tag": 5, "destroy": 3, "delete": 5}
 POINTS = [
     (call, f"{moment} {number}")
     for call, count in CALLS.items()

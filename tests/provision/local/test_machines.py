@@ -47,15 +47,26 @@ def test_units_may_be_walled_in(machine: Booted) -> None:
     assert machine.sh(f"{unit} sh -c 'touch /usr/x 2>/dev/null || echo walled'") == "walled"
 
 
-def test_user_data_goes_through_cloud_init(driver: LocalNodeDriver, key: KeyPair) -> None:
+def test_user_data_goes_through_cloud_init_and_no_command_line(
+    driver: LocalNodeDriver, key: KeyPair, path_with: Path
+) -> None:
+    # Given a podman that notes its arguments
+    note = path_with / "podman"
+    note.write_text(
+        f'#!/bin/sh\necho "$@" >>{path_with}/noted\nexec $(command -v -p podman) "$@"\n'
+    )
+    note.chmod(0o755)
     more = (
-        "write_files: [{path: /etc/streamboss/agent.json, content: '{}', permissions: '0600'}]\n"
+        "write_files: [{path: /etc/streamboss/agent.json, content: secret, permissions: '0600'}]\n"
         "runcmd: ['hostname > /ran']\n"
     )
     with booted(driver, key, more=more) as machine:
         assert machine.sh("cloud-init status --wait").endswith("status: done")
-        assert machine.sh("cat /etc/streamboss/agent.json /ran") == "{}machine"
+        assert machine.sh("cat /etc/streamboss/agent.json /ran") == "secretmachine"
         assert machine.sh("stat -c %a /etc/streamboss/agent.json") == "600"
+    noted = (path_with / "noted").read_text()
+    assert machine.id in noted
+    assert "secret" not in noted
 
 
 def test_a_machine_reaches_what_listens_on_this_computers_loopback(
