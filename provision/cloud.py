@@ -87,7 +87,13 @@ class Cloud:
             remembered=journal.tags_by_attempt,
             saved=partial(journal.images_by_name, name),
         )
-        return cls(account, journal, hours=inventory.defaults.hours)
+        return cls(
+            account,
+            journal,
+            hours=inventory.defaults.hours,
+            grace_s=entry.grace_s,
+            interval_s=entry.interval_s,
+        )
 
     def check(self) -> None:
         """Ask the cloud anything at all.

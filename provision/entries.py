@@ -1,7 +1,7 @@
 """What the inventory says of each cloud and appliance: the models behind its YAML."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
@@ -69,6 +69,9 @@ class _Entry(_Strict):
     ssh: Ssh = Ssh()
     #: how machines there reach what runs beside us (broker, S3); None: as we do
     services_host: Host | None = None
+    #: for how long such a cloud may not list what it has just created, and between two looks
+    grace_s: ClassVar[float] = 60
+    interval_s: ClassVar[float] = 2
 
 
 class LocalEntry(_Entry):
@@ -76,6 +79,9 @@ class LocalEntry(_Entry):
 
     kind: Literal["local"]
     services_host: Host | None = "10.0.2.2"
+    # podman lists at once, and `ex_busy` says what is under way
+    grace_s: ClassVar[float] = 2
+    interval_s: ClassVar[float] = 0.2
 
     @property
     def capabilities(self) -> frozenset[Capability]:

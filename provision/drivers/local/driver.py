@@ -173,6 +173,10 @@ class LocalNodeDriver(NodeDriver):
         text = engine.run("logs", str(node.id))
         return {"output": _TERMINAL.sub("", text)}
 
+    def ex_busy(self) -> bool:
+        """Say whether podman is making a machine or an image, also for somebody killed."""
+        return machines.being_made(self.cloud)
+
     def ex_list_leftovers(self, min_age_s: float = 60) -> list[Leftover]:
         """Return what crashes left that neither machines nor images show."""
         return leftovers.find(self.cloud, min_age_s=min_age_s)

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from libcloud.compute.types import NodeState
@@ -95,6 +97,18 @@ def row(cloud: str, machine_id: str) -> dict[str, Any]:
     for each in rows(cloud, f"name={machine_id}"):
         return each
     raise ProvisionError(f"no machine {machine_id} on the cloud {cloud}", Kind.GONE)
+
+
+def being_made(cloud: str) -> bool:
+    """Say whether a podman is at work on a machine or an image that isn't listed yet."""
+    label = f"{labels.CLOUD}={cloud}".encode()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            making = words[0].endswith(b"podman") and (b"run" in words or b"commit" in words)
+            if making and any(word.endswith(label) for word in words):
+                return True
+    return False
 
 
 def state(row: Mapping[str, Any], now: datetime) -> NodeState:

@@ -148,6 +148,17 @@ def _tags(cloud: LocalNodeDriver, name: str) -> list[dict[str, str]]:
     return nodes + [each.extra["tags"] for each in cloud.list_images() if each.name == name]
 
 
+def test_what_podman_still_makes_for_somebody_killed_is_seen(cloud: LocalNodeDriver) -> None:
+    assert not cloud.ex_busy()
+    # Given what looks like a podman that takes its time
+    command = ["podman", "-c", "input()", "run", f"--label=streamboss.cloud={cloud.cloud}", "image"]
+    with subprocess.Popen(command, executable=sys.executable, stdin=subprocess.PIPE) as slow:
+        assert eventually(cloud.ex_busy)
+        assert not LocalNodeDriver(f"{cloud.cloud}-other").ex_busy()
+        slow.communicate(b"\n")
+    assert not cloud.ex_busy()
+
+
 def _run(cloud: LocalNodeDriver, call: str, resource: str, folder: Path, moment: str) -> int:
     """Let another process make a call, and be killed; return when its podman has ended, too."""
     _program(folder / "podman", KILLER)
