@@ -10,8 +10,10 @@ from libcloud.compute.types import NodeState
 from provision import images, views
 from provision.calling import Caller
 from provision.capabilities import Capability
+from provision.classify import EXPECTED, classify
 from provision.drivers import capabilities_of
 from provision.entries import CloudEntry, ImageQuery, LibcloudEntry
+from provision.errors import Kind, ProvisionError
 from provision.machine import OWNER, Image, Machine
 from provision.waiting import Shared
 
@@ -28,6 +30,7 @@ class Account:
         connect: makes a driver.
         remembered: tags of machines by attempt, for clouds that keep none.
         saved: tags of images by name, for clouds that keep none.
+        pinned: images by appliance, where the inventory names them.
     """
 
     def __init__(
@@ -39,9 +42,11 @@ class Account:
         connect: Callable[[], Any],
         remembered: Callable[[], Mapping[str, Mapping[str, str]]],
         saved: Callable[[], Mapping[str, Mapping[str, str]]],
+        pinned: Mapping[str, str] | None = None,
     ) -> None:
         self.name, self.entry, self.owner = name, entry, owner
         self.caller = Caller(name, calls_per_s=entry.limits.calls_per_s)
+        self._named = {**entry.images, **(pinned or {})}
         self._connect, self._remembered, self._saved = connect, remembered, saved
         self._threads = threading.local()
         self._machines = Shared(self._list_machines)
@@ -74,6 +79,18 @@ class Account:
         """Return what libcloud wants for an image: little but its id counts."""
         return NodeImage(image.id, image.name, driver=self.driver, extra={"tags": dict(image.tags)})
 
+    def destroy(self, node: Node, *, may_hide: bool) -> None:
+        """End a machine; one that is gone already is no error, unless it `may_hide`."""
+        try:
+            self.driver.destroy_node(node)
+        except EXPECTED as error:
+            if classify(error) is not Kind.GONE:
+                raise
+            if may_hide:
+                raise ProvisionError(
+                    f"{self.name}: {node.id} isn't listed yet", Kind.RETRY
+                ) from error
+
     def repeat(self, doing: str, call: Callable[[], T]) -> T:
         """Make a call that may be repeated, again while that helps.
 
@@ -105,18 +122,21 @@ class Account:
         return [views.image(self.name, each, saved.get(each.name, {})) for each in found]
 
     def find_image(self, wanted: str) -> Image:
-        """Return an image by id, name or one of the inventory's `images`.
+        """Return an image: one that the inventory names, an appliance's newest, by id or by name.
 
         Raises:
             ProvisionError: it isn't there; names some that are.
         """
-        meant = self.entry.images.get(wanted, wanted)
+        meant = self._named.get(wanted, wanted)
         if isinstance(meant, ImageQuery):
             there = self._foreign_images(meant)
             found = images.newest(there, meant)
         else:
             there = self.images()
-            found = images.named(there, meant) or self._by_id(meant)
+            own = [image for image in there if self.ours(image)]
+            found = (
+                images.of_appliance(own, meant) or images.named(there, meant) or self._by_id(meant)
+            )
         if found is None:
             said = meant.name if isinstance(meant, ImageQuery) else meant
             raise images.missing(self.name, said, there)

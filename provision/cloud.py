@@ -7,24 +7,20 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Self
 
-from libcloud.compute.base import Node, NodeImage, NodeSize
-
 from provision import launching, leases
 from provision.access import Access
 from provision.account import Account
 from provision.capabilities import Capability
-from provision.classify import classify
 from provision.creating import Creator
 from provision.drivers import driver_for
 from provision.errors import Kind, ProvisionError
 from provision.inventory import Inventory
-from provision.journal import Journal, Thing
-from provision.launching import Request
+from provision.journal import Journal
+from provision.launching import Launcher, Request
 from provision.leases import Lease
 from provision.machine import (
     APPLIANCE,
     ATTEMPT,
-    OWNER,
     RUN,
     Image,
     Machine,
@@ -34,7 +30,6 @@ from provision.machine import (
 )
 from provision.saving import Images
 from provision.secrets import Secrets
-from provision.views import machine as seen
 from provision.watching import Watch
 
 log = logging.getLogger(__name__)
@@ -65,9 +60,10 @@ class Cloud:
         self.grace_s, self.interval_s = grace_s, interval_s
         self._hours = account.entry.hours or hours
         self.watch = Watch(account, grace_s=grace_s, interval_s=interval_s)
-        self._creator = Creator(account.caller, journal, grace_s=grace_s)
+        creator = Creator(account.caller, journal, grace_s=grace_s)
+        self._launcher = Launcher(account, journal, creator)
         self.access = Access(account, journal)
-        self.images = Images(account, journal, creator=self._creator, watch=self.watch)
+        self.images = Images(account, journal, creator=creator, watch=self.watch)
 
     @classmethod
     def open(
@@ -86,6 +82,11 @@ class Cloud:
             connect=partial(driver_for, name, entry, secrets, journal.folder.parent),
             remembered=journal.tags_by_attempt,
             saved=partial(journal.images_by_name, name),
+            pinned={
+                appliance: described.images[name]
+                for appliance, described in inventory.appliances.items()
+                if name in described.images
+            },
         )
         return cls(
             account,
@@ -101,7 +102,7 @@ class Cloud:
         Raises:
             ProvisionError: it doesn't answer, or refuses the credentials.
         """
-        self.account.machines()
+        self.account.caller.once("list machines", self.account.driver.list_nodes)
 
     # machines
 
@@ -160,7 +161,8 @@ class Cloud:
         """Launch a machine. It is leased, tagged and in the journal before it exists.
 
         Args:
-            image: an image's id or name, or one of the inventory's `images`.
+            image: an appliance's name (its newest promoted image, or the one that the inventory
+                names), an image's id or name, or one of the inventory's `images`.
             name: what people call it; also the appliance's, unless `tags` say another.
             size: one of the inventory's `sizes`, or the cloud's own word.
             hours: of its lease; None: the inventory's default.
@@ -178,10 +180,12 @@ class Cloud:
         lease = self.lease(hours, role, save_as)
         size = launching.size_id(self.name, self.entry, size)
         found = self.account.find_image(image)
-        self._check_room()
+        self._launcher.check_room(self.machines())
         more = {APPLIANCE: name, **(tags or {}), RUN: self.journal.run, **lease_tags(lease)}
         key, groups = self.access.key(public_key), self.access.groups()
-        return self._launched(Request(name, found.id, size, lease, more, user_data, key, groups))
+        return self._launcher.launch(
+            Request(name, found.id, size, lease, more, user_data, key, groups)
+        )
 
     def wait_ready(self, machine: Machine, *, timeout_s: float | None = None) -> Machine:
         """Wait until the cloud says that a machine runs, and where; ssh is `provision.ssh`'s.
@@ -199,8 +203,10 @@ class Cloud:
             ProvisionError: it isn't ours, or the cloud refuses; the machine may still run.
         """
         self._check_ours(machine)
-        node = self.account.node(machine)
-        self.account.repeat(f"terminate {machine.id}", lambda: self._destroy(node))
+        node, young = self.account.node(machine), self._is_young(machine)
+        self.account.repeat(
+            f"terminate {machine.id}", lambda: self.account.destroy(node, may_hide=young)
+        )
         self.watch.gone(machine)
         self.journal.undone(machine.tags.get(ATTEMPT, ""))
 
@@ -247,6 +253,10 @@ class Cloud:
             )
         return replace(machine, tags={**machine.tags, **tags})
 
+    def keep(self, machine: Machine) -> None:
+        """Let a machine outlive the command that launched it, until its lease ends."""
+        self.journal.keep(machine.tags.get(ATTEMPT, ""))
+
     def console(self, machine: Machine) -> str:
         """Return what a machine wrote while it booted; empty where the cloud doesn't show it."""
         if Capability.CONSOLE not in self.account.can:
@@ -290,64 +300,11 @@ class Cloud:
         more = {APPLIANCE: name, **(tags or {})}
         return self.images.save(machine, name, more, role=role, timeout_s=timeout_s)
 
-    def find_attempt(self, attempt: str) -> Machine | None:
-        """Return our machine that one creating call made, if the cloud lists it."""
-        return next((m for m in self.machines() if m.tags.get(ATTEMPT) == attempt), None)
-
-    def _launched(self, request: Request) -> Machine:
-        attempt = self.journal.intend(
-            Thing.MACHINE, self.name, request.name, {**request.tags, OWNER: self.owner}
-        )
-        tagged = replace(request, tags={**request.tags, ATTEMPT: attempt})
-        made = self._creator.create(
-            attempt,
-            f"launch {request.name}",
-            lambda: self._create(tagged, attempt),
-            lambda: self.find_attempt(attempt),
-            idempotent=Capability.CLIENT_TOKEN in self.account.can,
-        )
-        self.journal.done(attempt, made.id)
-        log.info("%s: launched %s (%s)", self.name, request.name, made.id)
-        return made
-
-    def _create(self, request: Request, attempt: str) -> Machine:
-        driver = self.account.driver
-        keywords = launching.arguments(request, attempt, self.owner, self.account.can)
-        size = NodeSize(request.size, request.size, 0, 0, 0, 0, driver=driver)
-        image = NodeImage(request.image, request.image, driver=driver)
-        node = driver.create_node(size=size, image=image, **keywords)
-        made = seen(self.name, self.owner, node, {})
-        if made.tags.get(ATTEMPT) != attempt:
-            self._destroy(node)
-            raise ProvisionError(
-                f"{self.name}: keeps neither tags nor names: nobody could tell later whose"
-                f" {made.id} is, so it was ended again"
-            )
-        return replace(
-            made,
-            name=request.name,
-            image=request.image,
-            size=request.size,
-            tags=request.tags,
-            lease=request.lease,
-        )
-
-    def _destroy(self, node: Node) -> None:
-        try:
-            self.account.driver.destroy_node(node)
-        except Exception as error:
-            if classify(error) is not Kind.GONE:
-                raise
-
-    def _check_room(self) -> None:
-        """Refuse a machine beyond what the inventory allows: it may be somebody's money."""
-        limit, there = self.entry.limits.machines, len(self.machines())
-        if there >= limit:
-            raise ProvisionError(
-                f"{self.name}: {there} machines of ours run already, and the inventory allows"
-                f" {limit} (limits: machines); terminate one or raise it",
-                Kind.CAPACITY,
-            )
+    def _is_young(self, machine: Machine) -> bool:
+        """Say whether the cloud may not know yet what it has just launched."""
+        known = self.journal.attempts().get(machine.tags.get(ATTEMPT, ""))
+        born_at = known.at if known else machine.launched_at
+        return born_at is not None and (datetime.now(UTC) - born_at).total_seconds() < self.grace_s
 
     def _check_ours(self, machine: Machine) -> None:
         if not self.account.ours(machine):

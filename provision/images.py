@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from provision.entries import ImageQuery
 from provision.errors import Kind, ProvisionError
-from provision.machine import ROLE, Image, Role
+from provision.machine import APPLIANCE, ROLE, Image, Role
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -19,6 +19,13 @@ def by_age(image: Image) -> datetime:
 def newest(images: Iterable[Image], query: ImageQuery) -> Image | None:
     """Return the newest available image whose name fits `query`."""
     fitting = [i for i in images if i.available and fnmatchcase(i.name, query.name)]
+    return max(fitting, key=by_age, default=None)
+
+
+def of_appliance(images: Iterable[Image], appliance: str) -> Image | None:
+    """Return the newest promoted image of an appliance."""
+    promoted = [i for i in images if i.available and i.tags.get(ROLE) == Role.IMAGE]
+    fitting = [image for image in promoted if image.tags.get(APPLIANCE) == appliance]
     return max(fitting, key=by_age, default=None)
 
 

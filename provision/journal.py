@@ -39,6 +39,8 @@ class Status(StrEnum):
     UNDONE = "undone"  # it is gone
 
 
+#: How the events of one attempt follow on each other.
+_ORDER = ("intent", "done", "changed", "kept", "removing", "failed", "undone")
 #: The attempt is over and leaves nothing behind.
 CLOSED = frozenset({Status.FAILED, Status.UNDONE})
 
@@ -121,7 +123,7 @@ class Journal:
     def attempts(self) -> dict[str, Attempt]:
         """Return every attempt that isn't closed, by its id, from all runs."""
         records = [(run, live, r) for run, live, rs in self._runs() for r in rs]
-        records.sort(key=lambda entry: (entry[2]["t"], entry[2]["seq"]))
+        records.sort(key=lambda entry: _place(entry[2]))
         return {k: a for k, a in fold(records).items() if a.status not in CLOSED}
 
     def tags_by_attempt(self) -> dict[str, Mapping[str, str]]:
@@ -155,9 +157,12 @@ class Journal:
             self._seq += 1
             now = datetime.now(UTC).isoformat()
             record = {"t": now, "seq": self._seq, "event": event, "attempt": attempt, **more}
-            self._file.write(json.dumps(record) + "\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            try:
+                self._file.write(json.dumps(record) + "\n")
+                self._file.flush()
+                os.fsync(self._file.fileno())
+            except OSError as error:
+                raise _unwritable(self.folder, error) from None
 
     def _runs(self) -> Iterator[tuple[str, bool, list[dict[str, Any]]]]:
         """Yield each run's name, whether it still runs, and its records."""
@@ -176,6 +181,11 @@ def fold(records: Iterable[tuple[str, bool, Mapping[str, Any]]]) -> dict[str, At
         elif key in known:
             known[key] = _later(known[key], record)
     return known
+
+
+def _place(record: Mapping[str, Any]) -> tuple[int, str, int]:
+    """Return where a record stands: by what it says first, for clocks may go back."""
+    return (_ORDER.index(record["event"]), record["t"], record["seq"])
 
 
 def _intent(run: str, live: bool, record: Mapping[str, Any]) -> Attempt:  # noqa: FBT001
@@ -218,8 +228,12 @@ def _begun(folder: Path, run: str) -> Any:
         hidden.rename(folder / f"{run}.jsonl")
         _sync_folder(folder)
     except OSError as error:
-        raise ProvisionError(f"{folder}: the journal can't be written: {error.strerror}") from None
+        raise _unwritable(folder, error) from None
     return file
+
+
+def _unwritable(folder: Path, error: OSError) -> ProvisionError:
+    return ProvisionError(f"{folder}: the journal can't be written: {error.strerror}")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,15 +1,24 @@
 """What is asked of a cloud when a machine is launched: checked first, then put in its words."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from libcloud.compute.base import NodeImage, NodeSize
+
+from provision import views
+from provision.account import Account
 from provision.capabilities import Capability
+from provision.creating import Creator
 from provision.entries import CloudEntry
-from provision.errors import ProvisionError
+from provision.errors import Kind, ProvisionError
+from provision.journal import Journal, Thing
 from provision.leases import Lease
-from provision.machine import LEASE_UNTIL
+from provision.machine import ATTEMPT, OWNER, Machine
 from provision.views import token
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,69 @@ def arguments(
     return chosen
 
 
-def described(request: Request) -> str:
-    """Return the request as the journal and people read it."""
-    return f"{request.name} ({request.image}, until {request.tags.get(LEASE_UNTIL, '?')})"
+class Launcher:
+    """Launches machines on one account: in the journal first, once, and told as ours after it."""
+
+    def __init__(self, account: Account, journal: Journal, creator: Creator) -> None:
+        self._account, self._journal, self._creator = account, journal, creator
+
+    def check_room(self, there: Sequence[Machine]) -> None:
+        """Refuse a machine beyond what the inventory allows: it may be somebody's money.
+
+        Raises:
+            ProvisionError: of kind CAPACITY.
+        """
+        limit = self._account.entry.limits.machines
+        if len(there) >= limit:
+            raise ProvisionError(
+                f"{self._account.name}: {len(there)} machines of ours run already, and the"
+                f" inventory allows {limit} (limits: machines); terminate one or raise it",
+                Kind.CAPACITY,
+            )
+
+    def launch(self, request: Request) -> Machine:
+        """Launch what is wanted.
+
+        Raises:
+            ProvisionError: refused, and nothing was launched; or, of kind RETRY, nobody knows.
+        """
+        tags = {**request.tags, OWNER: self._account.owner}
+        attempt = self._journal.intend(Thing.MACHINE, self._account.name, request.name, tags)
+        tagged = replace(request, tags={**tags, ATTEMPT: attempt})
+        made = self._creator.create(
+            attempt,
+            f"launch {request.name}",
+            lambda: self._create(tagged, attempt),
+            lambda: self._find(attempt),
+            idempotent=Capability.CLIENT_TOKEN in self._account.can,
+        )
+        self._journal.done(attempt, made.id)
+        log.info("%s: launched %s (%s)", self._account.name, request.name, made.id)
+        return made
+
+    def _find(self, attempt: str) -> Machine | None:
+        account = self._account
+        listed = [m for m in account.machines() if account.ours(m)]
+        return next((m for m in listed if m.tags.get(ATTEMPT) == attempt), None)
+
+    def _create(self, request: Request, attempt: str) -> Machine:
+        account, driver = self._account, self._account.driver
+        keywords = arguments(request, attempt, account.owner, account.can)
+        size = NodeSize(request.size, request.size, 0, 0, 0, 0, driver=driver)
+        image = NodeImage(request.image, request.image, driver=driver)
+        node = driver.create_node(size=size, image=image, **keywords)
+        made = views.machine(account.name, account.owner, node, {})
+        if made.tags.get(ATTEMPT) != attempt:
+            account.destroy(node, may_hide=False)
+            raise ProvisionError(
+                f"{account.name}: keeps neither tags nor names: nobody could tell later whose"
+                f" {made.id} is, so it was ended again"
+            )
+        return replace(
+            made,
+            name=request.name,
+            image=request.image,
+            size=request.size,
+            tags=request.tags,
+            lease=request.lease,
+        )

@@ -108,6 +108,10 @@ class Front:
                 self.born[found.decode()] = time.monotonic()
         return answer.status, body
 
+    def is_hidden(self, instance: str) -> bool:
+        """Say whether a machine is too young to be shown."""
+        return time.monotonic() - self.born.get(instance, float("-inf")) < self.hidden_s
+
     def kill_at(self, change: int, moment: str) -> None:
         """Kill the client if this is the request and the moment."""
         if self.kill and self.kill[:2] == (change, moment):
@@ -135,6 +139,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if front.ignores_filters:
             query = {k: v for k, v in query.items() if not k.startswith("Filter.")}
+        if action == "TerminateInstances" and front.is_hidden(query["InstanceId.1"]):
+            self._answer(400, _error("InvalidInstanceID.NotFound"))
+            return
         status, body = front.forward(query, dict(self.headers))
         front.kill_at(number, "after")
         if fault is Fault.LOST:
@@ -183,7 +190,7 @@ def _without_the_newest(front: Front, body: bytes) -> bytes:
     shown = [parts[0]]
     for part in parts[1:]:
         found = re.search(r"<instanceId>(i-\w+)<", part)
-        young = found and time.monotonic() - front.born.get(found[1], -1e9) < front.hidden_s
+        young = found and front.is_hidden(found[1])
         end = part.rfind("</reservationSet>")
         shown.append(part[end:] if young and end >= 0 else "" if young else part)
     return "".join(shown).encode()

@@ -10,7 +10,7 @@ from provision.cloud import Cloud
 from provision.entries import Limits
 from provision.errors import Kind, MachineFailedError, ProvisionError, WaitTimeoutError
 from provision.journal import Journal, Status
-from provision.machine import ATTEMPT, OWNER, ROLE, Role, State
+from provision.machine import APPLIANCE, ATTEMPT, OWNER, ROLE, Role, State
 from tests.provision.front import Fault, Front
 from tests.provision.machinery import OWNER as US
 from tests.provision.machinery import ec2_cloud
@@ -91,6 +91,24 @@ def test_a_machine_that_the_cloud_hides_at_first_is_waited_for(
     launched = cloud.launch("debian", name="hidden", hours=1)
     assert launched.id not in [m.id for m in cloud.machines()]
     assert cloud.wait_ready(launched, timeout_s=10).state is State.RUNNING
+
+
+def test_a_machine_that_the_cloud_hides_at_first_is_terminated_all_the_same(
+    cloud: Cloud, front: tuple[Front, int], machines_there: Look
+) -> None:
+    front[0].hidden_s = 0.5
+    cloud.terminate(cloud.launch("debian", name="hidden", hours=1))
+    assert not machines_there()
+
+
+def test_an_appliance_is_its_newest_promoted_image(cloud: Cloud) -> None:
+    machine = cloud.launch("debian", name="m", hours=1)
+    made = [
+        cloud.save(machine, f"app-{n}", tags={APPLIANCE: "app"}, role=role)
+        for n, role in enumerate((Role.IMAGE, Role.IMAGE, Role.CANDIDATE))
+    ]
+    assert cloud.account.find_image("app").id in {image.id for image in made[:2]}
+    assert cloud.account.find_image("app-2").id == made[2].id
 
 
 def test_what_passes_by_itself_is_asked_again(cloud: Cloud, front: tuple[Front, int]) -> None:
