@@ -3,10 +3,11 @@
 from hashlib import sha256
 
 from provision.account import Account
+from provision.attempts import Thing
 from provision.capabilities import Capability
 from provision.classify import classify
 from provision.errors import Kind
-from provision.journal import Journal, Thing
+from provision.journal import Journal
 
 
 class Access:

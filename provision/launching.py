@@ -9,11 +9,12 @@ from libcloud.compute.base import NodeImage, NodeSize
 
 from provision import views
 from provision.account import Account
+from provision.attempts import Thing
 from provision.capabilities import Capability
 from provision.creating import Creator
 from provision.entries import CloudEntry
 from provision.errors import Kind, ProvisionError
-from provision.journal import Journal, Thing
+from provision.journal import Journal
 from provision.leases import Lease
 from provision.machine import ATTEMPT, OWNER, Machine
 from provision.views import token

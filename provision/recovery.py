@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from provision.attempts import Attempt, Status, Thing
 from provision.cloud import Cloud
 from provision.errors import ProvisionError
-from provision.journal import Attempt, Status, Thing
 from provision.machine import ATTEMPT, ROLE, Image, Machine, Role, State
 
 log = logging.getLogger(__name__)

@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from provision.account import Account
+from provision.attempts import Thing
 from provision.capabilities import Capability
 from provision.classify import classify
 from provision.creating import Creator
 from provision.errors import Kind, ProvisionError
-from provision.journal import Journal, Thing
+from provision.journal import Journal
 from provision.machine import ATTEMPT, BASE, OWNER, ROLE, RUN, SOURCE, Image, Machine, Role
 from provision.views import token
 from provision.watching import Watch

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from provision.attempts import Status
 from provision.garbage import collect
-from provision.journal import Journal, Status
+from provision.journal import Journal
 from provision.machine import OWNER, ROLE
 from provision.recovery import recover
 from tests.embedded import ROOT

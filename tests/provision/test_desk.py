@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from provision.attempts import Thing
 from provision.desk import find_inventory, opened, state_folder
 from provision.errors import InventoryError, ProvisionError
 from provision.garbage import inventory_uses
-from provision.journal import Journal, Thing
+from provision.journal import Journal
 
 CLOUD = """
 defaults: {cloud: c, owner: us}

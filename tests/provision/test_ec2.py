@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from provision.attempts import Status
 from provision.cloud import Cloud
 from provision.entries import Limits
 from provision.errors import Kind, MachineFailedError, ProvisionError, WaitTimeoutError
-from provision.journal import Journal, Status
+from provision.journal import Journal
 from provision.machine import APPLIANCE, ATTEMPT, OWNER, ROLE, Role, State
 from tests.provision.front import Fault, Front
 from tests.provision.machinery import OWNER as US

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from provision.attempts import Status, Thing
 from provision.errors import ProvisionError
-from provision.journal import Journal, Status, Thing
+from provision.journal import Journal
 from provision.machine import ATTEMPT, Image
 from tests.embedded import ROOT
 from tests.eventually import eventually
@@ -46,7 +47,8 @@ def test_a_closed_run_is_over_for_others_and_its_attempts_stay(tmp_path: Path) -
 
 def test_a_killed_run_is_over_and_what_it_wrote_is_whole(tmp_path: Path) -> None:
     program = (
-        "import sys, time; from pathlib import Path; from provision.journal import *\n"
+        "import sys, time; from pathlib import Path; from provision.attempts import *\n"
+        "from provision.journal import *\n"
         "j = Journal(Path(sys.argv[1]), 'k'); j.intend(Thing.MACHINE, 'moto', 'm', {})\n"
         "print('written', flush=True); time.sleep(60)"
     )

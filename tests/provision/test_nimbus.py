@@ -16,12 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from provision.attempts import Status
 from provision.cloud import Cloud
 from provision.entries import Limits, NimbusEntry
 from provision.errors import Kind, ProvisionError
 from provision.garbage import collect
 from provision.inventory import Inventory
-from provision.journal import Journal, Status
+from provision.journal import Journal
 from provision.machine import Role, State
 from provision.recovery import recover
 from provision.secrets import Secrets

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provision.journal import Attempt, Status, Thing
+from provision.attempts import Attempt, Status, Thing
 from provision.machine import ATTEMPT, OWNER, ROLE, RUN, Image, Machine, Role, State
 from provision.recovery import Found, Step, plan
 
