@@ -10,7 +10,7 @@ from provision.cloud import Cloud
 from provision.journal import Journal
 from provision.machine import ROLE, Role
 from provision.recovery import recover
-from tests.provision.machinery import ec2_cloud
+from tests.provision.machinery import ec2_cloud, local_cloud
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGPKSSwYJmHhGjBjUFJLCjWXQKbjRrVTqJ8dHwTEsT00 test"
 OLD, NEW = "my-operation-1", "my-operation-2"
@@ -38,9 +38,12 @@ TAGS = {"streamboss:appliance": "my-operation"}
 
 def main() -> None:
     """Run one of the two."""
-    what, port, folder = sys.argv[1:]
+    what, where, folder = sys.argv[1:]
     with Journal(Path(folder)) as journal:
-        cloud = ec2_cloud(int(port), journal, grace_s=0.3)
+        local = not where.isdigit()
+        cloud = (
+            local_cloud(where, journal) if local else ec2_cloud(int(where), journal, grace_s=0.3)
+        )
         if what == "bake":
             bake(cloud)
         else:

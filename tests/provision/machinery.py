@@ -7,6 +7,7 @@ from provision.account import Account
 from provision.cloud import Cloud
 from provision.drivers import driver_for
 from provision.entries import Ec2Entry, Limits, Ssh
+from provision.inventory import Inventory
 from provision.journal import Journal
 from provision.secrets import Secrets
 
@@ -44,3 +45,15 @@ def ec2_cloud(
         saved=partial(journal.images_by_name, "moto"),
     )
     return Cloud(account, journal, grace_s=grace_s, interval_s=0.05)
+
+
+def local_cloud(name: str, journal: Journal) -> Cloud:
+    """Return a local cloud of this name."""
+    inventory = Inventory.model_validate(
+        {
+            "defaults": {"cloud": name, "owner": OWNER},
+            "clouds": {name: {"kind": "local", "images": {"debian": "debian-12"}}},
+        }
+    )
+    opened = Cloud.open(inventory, None, journal=journal, secrets=SECRETS)
+    return Cloud(opened.account, journal, grace_s=1, interval_s=0.1)

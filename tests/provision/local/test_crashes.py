@@ -107,7 +107,7 @@ def test_a_driver_killed_in_a_call_leaves_only_what_is_listed(
         tags in ({"old": "tag"}, {"old": "tag", "attempt": "1"}) for tags in _tags(cloud, "victim")
     )
     wipe(cloud)
-    assert not _everything(cloud)
+    assert not everything(cloud)
 
 
 @pytest.mark.parametrize(
@@ -119,11 +119,11 @@ def test_a_podman_killed_while_it_makes_a_machine_leaves_nothing_behind(
 ) -> None:
     before = _network_namespaces()
     monkeypatch.setenv("DELAY", str(delay_ms / 1000))
-    _program(path_with / "podman", MURDERER)
+    program(path_with / "podman", MURDERER)
     with suppress(ProvisionError):  # what it says depends on how far it came
         cloud.create_node("x", small(cloud), debian(cloud))
     wipe(cloud)
-    assert not _everything(cloud)
+    assert not everything(cloud)
     eventually(lambda: _network_namespaces() <= before)
 
 
@@ -161,7 +161,7 @@ def test_what_podman_still_makes_for_somebody_killed_is_seen(cloud: LocalNodeDri
 
 def _run(cloud: LocalNodeDriver, call: str, resource: str, folder: Path, moment: str) -> int:
     """Let another process make a call, and be killed; return when its podman has ended, too."""
-    _program(folder / "podman", KILLER)
+    program(folder / "podman", KILLER)
     environment = {
         **os.environ,
         "PATH": f"{folder}:{os.environ['PATH']}",
@@ -176,12 +176,12 @@ def _run(cloud: LocalNodeDriver, call: str, resource: str, folder: Path, moment:
     return done.returncode
 
 
-def _program(path: Path, text: str) -> None:
+def program(path: Path, text: str) -> None:
     path.write_text(text)
     path.chmod(0o755)
 
 
-def _everything(cloud: LocalNodeDriver) -> str:
+def everything(cloud: LocalNodeDriver) -> str:
     """Return all that podman has of a cloud, also what we wouldn't list."""
     mark = ["--quiet", "--filter", f"label=streamboss.cloud={cloud.cloud}"]
     lists = (["ps", "--all"], ["volume", "ls"], ["images", "--all"])
