@@ -75,11 +75,7 @@ def recover(cloud: Cloud, say: Callable[[str], None] = log.info) -> list[Decisio
     Raises:
         ProvisionError: the cloud doesn't answer, or something could not be settled; the rest is.
     """
-    deadline = time.monotonic() + cloud.grace_s + 30
-    decisions = decide(cloud)
-    while any(d.step is Step.WAIT for d in decisions) and time.monotonic() < deadline:
-        time.sleep(cloud.interval_s)
-        decisions = decide(cloud)
+    decisions = _when_shown(cloud, say)
     closing = {d.attempt.id for d in decisions if d.step is Step.CLOSE}
     if closing:  # a cloud may leave a machine out of one listing: gone is what two don't show
         time.sleep(cloud.interval_s)
@@ -95,6 +91,22 @@ def recover(cloud: Cloud, say: Callable[[str], None] = log.info) -> list[Decisio
     cloud.journal.tidy()
     if troubles:
         raise ProvisionError("; ".join(troubles))
+    return decisions
+
+
+def _when_shown(cloud: Cloud, say: Callable[[str], None]) -> list[Decision]:
+    """Return decisions at a time when the cloud should show all that was begun."""
+    deadline = time.monotonic() + cloud.grace_s + 30
+    decisions = decide(cloud)
+    waiting = [d.attempt.name for d in decisions if d.step is Step.WAIT]
+    if waiting:
+        say(
+            f"{cloud.name}: a command was cut off at {', '.join(waiting)}; waiting up to"
+            f" {cloud.grace_s:g} s until the cloud must show what became of it"
+        )
+    while any(d.step is Step.WAIT for d in decisions) and time.monotonic() < deadline:
+        time.sleep(cloud.interval_s)
+        decisions = decide(cloud)
     return decisions
 
 
