@@ -11,3 +11,7 @@ class RecipeError(ProvisionError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = list(problems)
         super().__init__("\n".join(self.problems))
+
+
+class BuildError(ProvisionError):
+    """A build that went wrong in one of its steps."""

@@ -121,13 +121,15 @@ class Account:
         saved = {} if Capability.TAGS in self.can else self._saved()
         return [views.image(self.name, each, saved.get(each.name, {})) for each in found]
 
-    def find_image(self, wanted: str) -> Image:
+    def find_image(self, wanted: str | ImageQuery) -> Image:
         """Return an image: one that the inventory names, an appliance's newest, by id or by name.
+
+        Or the newest that looks as `wanted` says.
 
         Raises:
             ProvisionError: it isn't there; names some that are.
         """
-        meant = self._named.get(wanted, wanted)
+        meant = self._named.get(wanted, wanted) if isinstance(wanted, str) else wanted
         if isinstance(meant, ImageQuery):
             there = self._foreign_images(meant)
             found = images.newest(there, meant)

@@ -115,7 +115,13 @@ class Operator:
         return Parts(
             loop=loop,
             launcher=Launcher(
-                loop, reaper, (), self._environment(), definition.limits, reporter.log
+                loop,
+                reaper,
+                (),
+                self._environment(),
+                definition.limits,
+                reporter.log,
+                self._connect.run_as,
             ),
             definition=definition,
             intake=intake,

@@ -88,6 +88,14 @@ def limited(words: Sequence[str], limits: Limits) -> tuple[str, ...]:
     return ("/usr/bin/prlimit", *flags, "--", *words)
 
 
+def as_user(words: tuple[str, ...], user: str | None) -> tuple[str, ...]:
+    """Return `words` behind setpriv(1), which becomes `user` for good before the program begins."""
+    if user is None:
+        return words
+    flags = (f"--reuid={user}", f"--regid={user}", "--init-groups", "--no-new-privs")
+    return ("/usr/bin/setpriv", *flags, "--", *words)
+
+
 def folder_problem(folder: str) -> str | None:
     """Say why programs can't be started in `folder`, or None."""
     if not Path(folder).is_dir():

@@ -137,7 +137,9 @@ def _options(order: Order, seed: str) -> list[str]:
         *("--hostname", hostname(order.name), "--no-hosts"),
         *("--systemd=always", "--tty", "--log-opt=max-size=1mb"),  # a console, and it is kept
         *("--memory", f"{order.memory_mib}m", *engine.limits()),
-        "--cap-add=SYS_ADMIN,AUDIT_WRITE",  # else systemd skips PrivateTmp=, ProtectSystem= ...
+        # SYS_ADMIN: else systemd skips PrivateTmp=, ProtectSystem= ...; SYS_PTRACE: its root may
+        # look at what others run, as on any computer
+        "--cap-add=SYS_ADMIN,SYS_PTRACE,AUDIT_WRITE",
         *labels.options(order.labels),
         *("--network", _NETWORK, f"--publish=127.0.0.1::{_SSH}"),
         *("--volume", f"{seed}:{_SEED}"),

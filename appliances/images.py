@@ -1,0 +1,76 @@
+"""Which image stands for an appliance on a cloud."""
+
+import itertools
+from collections.abc import Iterable
+
+from appliances.recipe import Recipe
+from provision.cloud import Cloud
+from provision.errors import Kind, ProvisionError
+from provision.images import by_age
+from provision.inventory import Inventory
+from provision.machine import APPLIANCE, HASH, ROLE, Image, Role
+
+
+def base_of(cloud: Cloud, inventory: Inventory, recipe: Recipe) -> Image:
+    """Return the image that a recipe starts from.
+
+    Raises:
+        ProvisionError: there is none; says how to get one.
+    """
+    if isinstance(recipe.base, str):
+        return of_appliance(cloud, inventory, recipe.base)
+    return cloud.account.find_image(recipe.base.image)
+
+
+def of_appliance(cloud: Cloud, inventory: Inventory, name: str) -> Image:
+    """Return an appliance's image: what the inventory names, else the newest promoted one of ours.
+
+    Raises:
+        ProvisionError: there is none; says how to get one.
+    """
+    named = inventory.appliance(name).images.get(cloud.name)
+    if named:
+        return cloud.account.find_image(named)
+    found = newest(_own(cloud), name)
+    if found is None:
+        there = sorted({i.tags[APPLIANCE] for i in _own(cloud) if APPLIANCE in i.tags})
+        raise ProvisionError(
+            f"{cloud.name}: no image of the appliance {name!r}: 'fab build_appliance --name {name}'"
+            f" makes one; there are: {', '.join(there) or 'none'}",
+            Kind.GONE,
+        )
+    return found
+
+
+def newest(images: Iterable[Image], appliance: str) -> Image | None:
+    """Return the newest promoted image of an appliance."""
+    fitting = [i for i in images if i.tags.get(APPLIANCE) == appliance and _promoted(i)]
+    return max(fitting, key=by_age, default=None)
+
+
+def by_hash(cloud: Cloud, appliance: str, content: str) -> tuple[Image | None, Image | None]:
+    """Return the promoted image with this content, and the one saved but not yet tried."""
+    same = [
+        i
+        for i in _own(cloud)
+        if (i.tags.get(APPLIANCE), i.tags.get(HASH)) == (appliance, content) and i.available
+    ]
+    same.sort(key=by_age, reverse=True)
+    tried = next((i for i in same if _promoted(i)), None)
+    untried = next((i for i in same if i.tags.get(ROLE) == Role.CANDIDATE), None)
+    return tried, untried
+
+
+def free_name(cloud: Cloud, wanted: str) -> str:
+    """Return `wanted`, or with a number behind it, so that no image has that name yet."""
+    taken = {image.name for image in cloud.account.images()}
+    names = (f"{wanted}-{number}" for number in itertools.count(2))
+    return wanted if wanted not in taken else next(name for name in names if name not in taken)
+
+
+def _promoted(image: Image) -> bool:
+    return image.available and image.tags.get(ROLE) == Role.IMAGE
+
+
+def _own(cloud: Cloud) -> list[Image]:
+    return [image for image in cloud.account.images() if cloud.account.ours(image)]
