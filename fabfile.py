@@ -118,10 +118,10 @@ def terminate(_: Any, *, handle: str, cloud: str = "") -> None:
 
 
 @task
-def renew(_: Any, *, handle: str, hours: float, cloud: str = "") -> None:
+def renew(_: Any, *, handle: str, hours: str, cloud: str = "") -> None:
     """Let a machine's lease end so many hours from now."""
     with _site_of(handle, cloud) as (site, machine):
-        renewed, trouble = by_hand.renew(site, machine, hours)
+        renewed, trouble = by_hand.renew(site, machine, _number("hours", hours))
     _print(*_times(renewed), *([f"warning: {trouble}"] if trouble else []))
 
 
@@ -138,9 +138,9 @@ def create_stream(_: Any, *, name: str) -> None:
 
 
 @task
-def create_operation(_: Any, *, name: str, definition: int, input: str, output: str) -> None:  # noqa: A002 the contract's
+def create_operation(_: Any, *, name: str, definition: str, input: str, output: str) -> None:  # noqa: A002 the contract's
     """Create an operation, and streams that it lacks."""
-    operations.create_operation(name, definition, input, output)
+    operations.create_operation(name, int(_number("definition", definition)), input, output)
 
 
 @task
@@ -205,6 +205,13 @@ def _print(*lines: str) -> None:
     for line in lines:
         sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+
+
+def _number(flag: str, word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise BuildError(f"--{flag} {word}: must be a number") from None
 
 
 def _times(machine: Machine) -> list[str]:

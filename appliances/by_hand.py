@@ -19,6 +19,7 @@ from provision.ssh import Shell
 
 _SHORT_S = 60
 _RENEW_S = 15
+_AGENT_S = 120
 
 
 def run(
@@ -30,7 +31,7 @@ def run(
     save_as: str | None,
     manager: Manager | None,
 ) -> Machine:
-    """Launch a machine of an appliance and wait until it lets us in; its agent joins `manager`.
+    """Launch a machine of an appliance and wait until it lets us in; its agent answers `manager`.
 
     Raises:
         ProvisionError: no such image, or the machine doesn't come up; nothing is left then.
@@ -42,8 +43,9 @@ def run(
         cloud.images.check_free(save_as)
     name = f"{appliance.replace('.', '-')}-{secrets.token_hex(3)}"
     files = lease_files(cloud.lease(hours))
-    if manager and image.tags.get(AGENT) != "no":
-        files |= agent_file(cloud.name, cloud.entry, services.join(manager, name, appliance))
+    joins = manager if image.tags.get(AGENT) != "no" else None
+    if joins:
+        files |= agent_file(cloud.name, cloud.entry, services.join(joins, name, appliance))
     try:
         machine = cloud.launch(
             image.id,
@@ -55,9 +57,9 @@ def run(
             public_key=site.key.public,
             tags={APPLIANCE: appliance},
         )
-        return _let_in(site, machine)
+        return _let_in(site, machine, joins)
     except BaseException:
-        forget(manager, name)
+        forget(joins, name)
         raise
 
 
@@ -106,11 +108,13 @@ def forget(manager: Manager | None, node: str) -> None:
             manager.delete("nodes", node)
 
 
-def _let_in(site: Site, machine: Machine) -> Machine:
+def _let_in(site: Site, machine: Machine, manager: Manager | None) -> Machine:
     try:
         ready = site.cloud.wait_ready(machine)
         with site.shell(ready):
-            return replace(ready, name=machine.name)
+            if manager:
+                services.wait_for_node(manager, machine.name, timeout_s=_AGENT_S)
+        return replace(ready, name=machine.name)
     except BaseException:
         site.cloud.terminate(machine)
         raise
