@@ -1,7 +1,7 @@
 """Deployment: appliances, machines, streams and operations. `fab --list` shows the tasks.
 
 Each task is one call into a package. Without any settings they use the local cloud; what they
-remember (ssh key, journal, logs) is in `.streamboss/cloud`.
+remember (ssh key, journal, logs) is in `.streamboss/clouds`.
 """
 
 import os
@@ -25,21 +25,17 @@ from appliances.errors import BuildError
 from appliances.progress import Progress
 from appliances.services import Services
 from appliances.site import Site
-from appliances.uses import uses
+from appliances.uses import by_definitions
 from manager.client import ManagerClient
-from provision import garbage, inventory, leases
-from provision.cloud import Cloud
+from provision import desk, garbage, leases
 from provision.errors import ProvisionError
 from provision.inventory import Inventory
-from provision.journal import Journal
 from provision.machine import Machine
-from provision.recovery import recover
-from provision.secrets import Secrets
 from streams.errors import StreamsError
 from streams.settings import Settings, find_env_file
 from tools import stack
 from tools.commands import control, definitions, operations, streams
-from tools.stack.state import State, stack_folder
+from tools.stack.state import State
 
 HERE = Path(__file__).resolve().parent
 
@@ -89,7 +85,6 @@ def run_appliance(
 ) -> None:
     """Launch a machine of an appliance, by hand."""
     with _site(cloud) as site, _manager_if_set() as manager:
-        recover(site.cloud)
         machine = by_hand.run(
             site,
             name,
@@ -191,10 +186,8 @@ def nodes(_: Any, *, cloud: str = "") -> None:
 def collect_garbage(_: Any, *, cloud: str = "", dry_run: bool = False) -> None:
     """Remove what nobody needs any more, and say why."""
     with _site(cloud) as site, _manager_if_set() as manager:
-        if not dry_run:
-            recover(site.cloud, _print)
-        known = manager.list("definitions") if manager else ()
-        needed = uses(site.inventory, site.cloud.name, known)
+        named = by_definitions(manager.list("definitions") if manager else ())
+        needed = {**named, **garbage.inventory_uses(site.inventory, site.cloud.name)}
         hours = site.inventory.defaults.min_image_age_hours
         garbage.collect(
             site.cloud, needed, min_age=timedelta(hours=hours), dry_run=dry_run, say=_print
@@ -219,7 +212,9 @@ def _times(machine: Machine) -> list[str]:
 
 
 def _inventory() -> Inventory:
-    return inventory.load(Path(os.environ.get("STREAMBOSS_INVENTORY") or HERE / "inventory"))
+    return desk.find_inventory(
+        {"STREAMBOSS_INVENTORY": str(HERE / "inventory"), **os.environ}, HERE
+    )
 
 
 def _recipe(name: str, file: str) -> recipes.Recipe:
@@ -242,11 +237,9 @@ def _on_error(word: str) -> OnError:
 @contextmanager
 def _site(cloud: str) -> Iterator[Site]:
     """Give a cloud of the inventory, by default its default one, with a journal of this run."""
-    known, state = _inventory(), stack_folder(Path.cwd()) / "cloud"
-    secrets = Secrets(os.environ, (state.parent / "secrets",))
-    with Journal(state / "journal") as journal:
-        opened = Cloud.open(known, cloud or None, journal=journal, secrets=secrets)
-        yield Site(opened, known, state, secrets)
+    env, here = os.environ, Path.cwd()
+    with desk.opened(cloud or None, env=env, folder=here) as opened:
+        yield Site(opened, _inventory(), secrets=desk.secrets_at(env, here))
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from appliances.steps import Step, content_hash, steps
 from provision import prices
 from provision.capabilities import Capability
 from provision.machine import ROLE, Image, Role
-from provision.recovery import recover
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Builder:
     @cached_property
     def base(self) -> Image:
         """The image that it starts from."""
-        return images.base_of(self.site.cloud, self.site.inventory, self.recipe)
+        return images.base_of(self.site.cloud, self.recipe)
 
     @cached_property
     def steps(self) -> list[Step]:
@@ -81,7 +80,6 @@ class Builder:
         """
         with self.progress.step(f"preflight: {self.recipe.name} on {self.site.cloud.name}"):
             secrets = self._check()
-            recover(self.site.cloud, self.progress.note)
             tried, untried = self._found(rebuild=rebuild)
         if tried:
             return tried, False

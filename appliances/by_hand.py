@@ -37,7 +37,7 @@ def run(
         ProvisionError: no such image, or the machine doesn't come up; nothing is left then.
     """
     cloud, entry = site.cloud, site.inventory.appliance(appliance)
-    image = images.of_appliance(cloud, site.inventory, appliance)
+    image = images.of_appliance(cloud, appliance)
     hours = hours or entry.hours
     if save_as:
         cloud.images.check_free(save_as)

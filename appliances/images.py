@@ -1,51 +1,37 @@
 """Which image stands for an appliance on a cloud."""
 
 import itertools
-from collections.abc import Iterable
 
 from appliances.recipe import Recipe
 from provision.cloud import Cloud
 from provision.errors import Kind, ProvisionError
 from provision.images import by_age
-from provision.inventory import Inventory
 from provision.machine import APPLIANCE, HASH, ROLE, Image, Role
 
 
-def base_of(cloud: Cloud, inventory: Inventory, recipe: Recipe) -> Image:
+def base_of(cloud: Cloud, recipe: Recipe) -> Image:
     """Return the image that a recipe starts from.
 
     Raises:
         ProvisionError: there is none; says how to get one.
     """
     if isinstance(recipe.base, str):
-        return of_appliance(cloud, inventory, recipe.base)
+        return of_appliance(cloud, recipe.base)
     return cloud.account.find_image(recipe.base.image)
 
 
-def of_appliance(cloud: Cloud, inventory: Inventory, name: str) -> Image:
+def of_appliance(cloud: Cloud, name: str) -> Image:
     """Return an appliance's image: what the inventory names, else the newest promoted one of ours.
 
     Raises:
         ProvisionError: there is none; says how to get one.
     """
-    named = inventory.appliance(name).images.get(cloud.name)
-    if named:
-        return cloud.account.find_image(named)
-    found = newest(_own(cloud), name)
-    if found is None:
-        there = sorted({i.tags[APPLIANCE] for i in _own(cloud) if APPLIANCE in i.tags})
-        raise ProvisionError(
-            f"{cloud.name}: no image of the appliance {name!r}: 'fab build_appliance --name {name}'"
-            f" makes one; there are: {', '.join(there) or 'none'}",
-            Kind.GONE,
-        )
-    return found
-
-
-def newest(images: Iterable[Image], appliance: str) -> Image | None:
-    """Return the newest promoted image of an appliance."""
-    fitting = [i for i in images if i.tags.get(APPLIANCE) == appliance and _promoted(i)]
-    return max(fitting, key=by_age, default=None)
+    try:
+        return cloud.account.find_image(name)
+    except ProvisionError as error:
+        if error.kind is not Kind.GONE:
+            raise
+        raise ProvisionError(f"{error}; 'fab build_appliance --name {name}' makes one") from error
 
 
 def by_hash(cloud: Cloud, appliance: str, content: str) -> tuple[Image | None, Image | None]:

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from appliances.progress import Progress
 from appliances.site import Site
 from appliances.user_data import cloud_config, lease_files, shutdown
+from provision.capabilities import Capability
 from provision.errors import ProvisionError
+from provision.leases import Lease
 from provision.machine import APPLIANCE, Image, Machine, Role
 from provision.ssh import Shell
 
@@ -33,14 +35,13 @@ def launch(
     """
     cloud = site.cloud
     lease = cloud.lease(hours, role)
-    told = {**lease_files(lease), **(files or {})}
     machine = cloud.launch(
         image.id,
         name=f"{role}-{appliance}",
         size=size,
         hours=hours,
         role=role,
-        user_data=cloud_config(site.key.public, told, [shutdown(lease)]),
+        user_data=_user_data(site, files or {}, lease),
         public_key=site.key.public,
         tags={APPLIANCE: appliance},
     )
@@ -49,6 +50,17 @@ def launch(
     except ProvisionError:
         cloud.terminate(machine)
         raise
+
+
+def _user_data(site: Site, files: Mapping[str, str], lease: Lease) -> str:
+    """Return what a machine has to be told: nothing, if its cloud ends it and lets us in by itself.
+
+    Nimbus saves only machines that were told nothing.
+    """
+    if not files and {Capability.LEASE, Capability.KEY_PAIRS} <= site.cloud.account.can:
+        return ""
+    told = {**lease_files(lease), **files}
+    return cloud_config(site.key.public, told, [shutdown(lease)])
 
 
 @contextmanager

@@ -25,15 +25,16 @@ _CONSOLE_S = 5.0
 
 @dataclass(frozen=True)
 class Site:
-    """One cloud, as appliances need it.
-
-    `state`: a folder of ours with the key pair, the host keys, logs, and Python packages.
-    """
+    """One cloud, as appliances need it."""
 
     cloud: Cloud
     inventory: Inventory
-    state: Path
     secrets: Secrets = field(repr=False)
+
+    @property
+    def state(self) -> Path:
+        """The folder beside the journal, with key pair, host keys, logs and Python packages."""
+        return self.cloud.journal.folder.parent
 
     @cached_property
     def key(self) -> KeyPair:
