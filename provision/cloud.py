@@ -1,6 +1,5 @@
 """One cloud, as everybody else uses it: what it does is leased, tagged and in the journal first."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,8 +30,6 @@ from provision.machine import (
 from provision.saving import Images
 from provision.secrets import Secrets
 from provision.watching import Watch
-
-log = logging.getLogger(__name__)
 
 
 class Cloud:
