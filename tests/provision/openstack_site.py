@@ -34,6 +34,8 @@ class OpenStack:
         self.keys: dict[str, str] = {}
         self.groups: dict[str, dict[str, Any]] = {}
         self.quota = 8
+        #: how many answers to POSTs of servers are lost, after it happened
+        self.loses = 0
         self.add_image("debian-12-generic")
 
     def start(self) -> str:
@@ -242,6 +244,10 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             answer = self.here.answer(self.command, path, json.loads(raw) if raw else None)
             status, body, headers = answer
+            if self.command == "POST" and path[-1] == "servers" and self.here.loses:
+                self.here.loses -= 1
+                self.close_connection = True
+                return
         except RefusedError as error:
             status = error.status
             body = {"error": {"message": str(error), "code": status}}

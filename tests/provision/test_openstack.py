@@ -116,6 +116,17 @@ def test_a_reached_quota_is_no_capacity(site: OpenStack, journal: Journal) -> No
     assert caught.value.kind is Kind.CAPACITY
 
 
+def test_a_launch_whose_answer_was_lost_is_found_and_not_made_again(
+    site: OpenStack, journal: Journal
+) -> None:
+    site.loses = 1
+    launched = _cloud(site, journal).launch("debian", name="m", hours=1)
+    assert list(site.servers) == [launched.id]
+    assert [a.thing_id for a in journal.attempts().values() if a.thing == "machine"] == [
+        launched.id
+    ]
+
+
 def test_a_builder_whose_command_is_over_is_removed(site: OpenStack, journal: Journal) -> None:
     with Journal(journal.folder, "builder") as theirs:
         _cloud(site, theirs).launch("debian", name="b", hours=1, role=Role.BUILD)
