@@ -6,6 +6,7 @@ import re
 import resource
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from provision.errors import Kind, ProvisionError
 
 _KINDS = (
-    (re.compile(r"no such (container|volume|image)|image not known"), Kind.GONE),
+    (re.compile(r"no such (container|volume|image|object)|image not known"), Kind.GONE),
     (re.compile(r"address already in use"), Kind.RETRY),
     (re.compile(r"no space left on device|cannot allocate memory"), Kind.CAPACITY),
 )
@@ -105,6 +106,10 @@ def _communicate(
         except subprocess.TimeoutExpired:
             process.kill()
         raise ProvisionError(f"podman {verb}: no end after {timeout_s:g} s", Kind.RETRY) from error
+    except KeyboardInterrupt:
+        with suppress(subprocess.TimeoutExpired):  # so that what it made can be undone
+            process.communicate(timeout=_GRACE_S)
+        raise
 
 
 def _refusal(verb: str, stderr: str) -> ProvisionError:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from provision.drivers.local import engine, labels, machines, volumes
+from provision.errors import Kind, ProvisionError
 
 _NAMESPACES = Path("/run/netns")
+_ANYBODYS_S = 60
 _MONITOR = re.compile(rb"^[^\0]*conmon\0.*\0-c\0([0-9a-f]{64})\0.*\0-n\0(i-[0-9a-f]{17})\0")
 
 
@@ -40,11 +42,13 @@ class Leftover:
 def find(cloud: str, *, min_age_s: float) -> list[Leftover]:
     """Return what may go: only what is ours, or has nobody in it.
 
-    What is younger than `min_age_s` may belong to a machine that is just being made.
+    What is younger than `min_age_s` may belong to a machine that is just being made; what doesn't
+    say whose it is must be older than a minute in any case.
     """
-    before = time.time() - min_age_s
-    found = [*_volumes(cloud, before), *_images(cloud)]
+    now = time.time()
+    found = [*_volumes(cloud, now - min_age_s), *_images(cloud)]
     if os.geteuid() == 0:  # without root, these end with podman's own user namespace
+        before = now - max(min_age_s, _ANYBODYS_S)
         found += [*_monitors(before), *_namespaces(before)]
     return found
 
@@ -96,7 +100,7 @@ def _monitors(before: float) -> Iterator[Leftover]:
 
 def _namespaces(before: float) -> Iterator[Leftover]:
     """Yield networks of machines that never came to be: no machine names them, nobody is in."""
-    known = set(_inspected("{{.NetworkSettings.SandboxKey}}"))
+    known = set(_named())
     inhabited = set(_inhabited())
     for path in _NAMESPACES.glob("netns-*"):
         with suppress(FileNotFoundError):
@@ -114,9 +118,17 @@ def _inhabited() -> Iterator[int]:
             yield path.stat().st_ino
 
 
-def _inspected(template: str) -> Sequence[str]:
+def _named() -> Sequence[str]:
+    """Return the network namespaces that podman's machines name, anybody's."""
     names = engine.run("ps", "--all", "--quiet").split()
-    return engine.run("inspect", "--format", template, *names).split() if names else ()
+    if not names:
+        return ()
+    try:
+        return engine.run("inspect", "--format", "{{.NetworkSettings.SandboxKey}}", *names).split()
+    except ProvisionError as error:
+        if error.kind is not Kind.GONE:
+            raise
+        return _named()  # one has ended in between: look again
 
 
 def _image_ids(cloud: str) -> set[str]:

@@ -11,6 +11,7 @@ from libcloud.compute.base import Node, NodeImage, NodeSize
 
 from provision import keys, known_hosts
 from provision.drivers.local import LocalNodeDriver
+from provision.drivers.local.leftovers import Leftover, LeftoverKind
 from provision.keys import KeyPair
 from provision.known_hosts import KnownHosts
 from provision.login import Login
@@ -98,3 +99,9 @@ def login_to(driver: LocalNodeDriver, node: Node, key: KeyPair) -> Login:
 def console(driver: LocalNodeDriver, node: Node) -> str:
     """Return what a machine wrote on its console."""
     return driver.ex_get_console_output(node)["output"]
+
+
+def left(driver: LocalNodeDriver) -> list[Leftover]:
+    """Return what crashes left of this cloud; what doesn't say whose it is may be others'."""
+    own = (LeftoverKind.VOLUME, LeftoverKind.IMAGE)
+    return [each for each in driver.ex_list_leftovers(min_age_s=0) if each.kind in own]

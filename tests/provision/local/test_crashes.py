@@ -5,6 +5,8 @@ import random
 import signal
 import subprocess
 import sys
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +14,8 @@ from pathlib import Path
 import pytest
 from libcloud.compute.base import Node, NodeImage
 
-from provision.drivers.local import LocalNodeDriver
+from provision.drivers.local import LocalNodeDriver, leftovers
+from provision.drivers.local.leftovers import Leftover
 from provision.errors import ProvisionError
 from tests.eventually import eventually
 from tests.provision.local.conftest import wipe
@@ -20,17 +23,17 @@ from tests.provision.local.machines import Booted, debian, small
 
 pytestmark = pytest.mark.timeout(900)  # the first one may make the base image
 
-#: Starts podman and, at the chosen call, kills whoever started it: before it, or while it runs.
+#: Starts podman and, at the chosen call, signals whoever started it: before it, or while it runs.
 KILLER = """\
 #!/bin/sh
 n=$(($(cat "$FOLDER/calls" 2>/dev/null || echo 0) + 1))
 echo $n >"$FOLDER/calls"
-[ "$KILL" = "before $n" ] && kill -9 $PPID && exit
+[ "$KILL" = "before $n" ] && kill -${SIGNAL:-KILL} $PPID && exit
 if [ "$KILL" = "during $n" ]; then
     exec 3<&0
     podman=$(command -v -p podman)
     "$podman" "$@" <&3 &
-    kill -9 $PPID
+    kill -${SIGNAL:-KILL} $PPID
     wait
     touch "$FOLDER/ended"
     exit
@@ -50,7 +53,8 @@ wait $!
 CALL = """
 import sys
 from libcloud.compute.base import Node, NodeImage, NodeSize
-from provision.drivers.local import LocalNodeDriver
+from provision.drivers.local import LocalNodeDriver, leftovers
+from provision.drivers.local.leftovers import Leftover
 cloud, call, resource = sys.argv[1:]
 driver = LocalNodeDriver(cloud)
 size = driver.list_sizes()[0]
@@ -76,7 +80,8 @@ POINTS = [
     for number in range(1, count + 1)
     for moment in ("before", "during")
 ]
-SAMPLE = set(random.Random(11).sample(POINTS, 5))  # noqa: S311 the same ones each time
+_RANDOM = random.Random(11)  # noqa: S311 the same ones each time
+SAMPLE = {_RANDOM.choice([point for point in POINTS if point[0] == call]) for call in CALLS}
 
 
 @pytest.fixture
@@ -98,8 +103,7 @@ def test_a_driver_killed_in_a_call_leaves_only_what_is_listed(
     cloud: LocalNodeDriver, machine: Booted, tmp_path: Path, call: str, moment: str
 ) -> None:
     resource = _resource_for(call, cloud, machine)
-    killed = _run(cloud, call, resource, tmp_path, moment)
-    assert killed == -signal.SIGKILL
+    assert _run(cloud, call, resource, tmp_path, f"KILL {moment}") == -signal.SIGKILL
     # what was made carries its tags from the first moment on, so recovery knows it
     assert all(tags == {"attempt": "1"} for tags in _tags(cloud, "crash"))
     # and tags that change are the old ones or the new ones, never none
@@ -110,6 +114,13 @@ def test_a_driver_killed_in_a_call_leaves_only_what_is_listed(
     assert not everything(cloud)
 
 
+def test_an_interrupted_launch_leaves_nothing(cloud: LocalNodeDriver, tmp_path: Path) -> None:
+    making = f"INT during {CALLS['create'] - 1}"
+    ended = _run(cloud, "create", str(debian(cloud).id), tmp_path, making)
+    assert ended == -signal.SIGINT
+    assert not everything(cloud)
+
+
 @pytest.mark.parametrize(
     "delay_ms",
     [120, *(pytest.param(delay, marks=pytest.mark.long) for delay in range(20, 320, 30))],
@@ -117,14 +128,53 @@ def test_a_driver_killed_in_a_call_leaves_only_what_is_listed(
 def test_a_podman_killed_while_it_makes_a_machine_leaves_nothing_behind(
     cloud: LocalNodeDriver, path_with: Path, monkeypatch: pytest.MonkeyPatch, delay_ms: int
 ) -> None:
-    before = _network_namespaces()
     monkeypatch.setenv("DELAY", str(delay_ms / 1000))
     program(path_with / "podman", MURDERER)
     with suppress(ProvisionError):  # what it says depends on how far it came
         cloud.create_node("x", small(cloud), debian(cloud))
     wipe(cloud)
     assert not everything(cloud)
-    eventually(lambda: _network_namespaces() <= before)
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """A network namespace as a podman leaves it that was killed before its machine came to be."""
+    name = f"netns-{uuid.uuid4()}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    yield name
+    subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+
+
+@pytest.mark.usefixtures("driver")
+def test_a_network_namespace_of_nobody_goes_when_it_is_old_enough(namespace: str) -> None:
+    def found(before: float) -> list[Leftover]:
+        return [each for each in leftovers._namespaces(before) if each.name.endswith(namespace)]
+
+    assert not found(time.time() - 60)  # its machine may be just coming
+    with subprocess.Popen(["ip", "netns", "exec", namespace, "sleep", "60"]) as process:
+        eventually(lambda: not found(time.time()))  # somebody lives in it
+        process.kill()
+    (leftover,) = found(time.time())
+    leftovers.remove(leftover)
+    leftovers.remove(leftover)
+    assert not Path(leftover.name).exists()
+
+
+@pytest.mark.usefixtures("driver")
+def test_a_monitor_without_a_machine_goes_when_it_is_old_enough(machine: Booted) -> None:
+    # Given what looks like podman's monitor of a machine that podman doesn't know
+    options = ["-c", "0" * 64, "-u", "0" * 64, "-n", f"i-{'0' * 17}", "--full-attach"]
+    command = ["/usr/bin/conmon", "-c", "input()", *options]
+    with subprocess.Popen(command, executable=sys.executable, stdin=subprocess.PIPE) as monitor:
+
+        def found(before: float) -> list[Leftover]:
+            return [each for each in leftovers._monitors(before) if each.name == str(monitor.pid)]
+
+        (leftover,) = eventually(lambda: found(time.time()))
+        assert not found(time.time() - 60)
+        leftovers.remove(leftover)
+    assert monitor.returncode == -signal.SIGKILL
+    assert machine.sh("echo alive") == "alive"
 
 
 def _resource_for(call: str, cloud: LocalNodeDriver, machine: Booted) -> str:
@@ -159,19 +209,29 @@ def test_what_podman_still_makes_for_somebody_killed_is_seen(cloud: LocalNodeDri
     assert not cloud.ex_busy()
 
 
-def _run(cloud: LocalNodeDriver, call: str, resource: str, folder: Path, moment: str) -> int:
-    """Let another process make a call, and be killed; return when its podman has ended, too."""
+def _run(
+    cloud: LocalNodeDriver,
+    call: str,
+    resource: str,
+    folder: Path,
+    moment: str,
+) -> int:
+    """Let another process make a call, and be killed; return when its podman has ended, too.
+
+    `moment` is a signal, when to send it, and at which call of podman's.
+    """
     program(folder / "podman", KILLER)
     environment = {
         **os.environ,
         "PATH": f"{folder}:{os.environ['PATH']}",
         "FOLDER": str(folder),
-        "KILL": moment,
+        "SIGNAL": moment.partition(" ")[0],
+        "KILL": moment.partition(" ")[2],
     }
     command = [sys.executable, "-c", CALL, cloud.cloud, call, resource]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, (folder / "calls").read_text() + done.stderr
-    if moment.startswith("during"):
+    assert done.returncode < 0, (folder / "calls").read_text() + done.stderr
+    if "during" in moment:
         eventually((folder / "ended").exists)
     return done.returncode
 
@@ -189,8 +249,3 @@ def everything(cloud: LocalNodeDriver) -> str:
         subprocess.run(["podman", *words, *mark], capture_output=True, text=True, check=True).stdout
         for words in lists
     )
-
-
-def _network_namespaces() -> set[Path]:
-    folder = Path("/run/netns")
-    return set(folder.glob("netns-*")) if folder.exists() else set()

@@ -12,7 +12,7 @@ from provision.drivers.local import LocalNodeDriver
 from provision.errors import Kind, ProvisionError
 from provision.keys import KeyPair
 from tests.eventually import eventually
-from tests.provision.local.machines import Booted, booted, debian, small
+from tests.provision.local.machines import Booted, booted, debian, left, small
 
 pytestmark = pytest.mark.timeout(900)  # the first one may make the base image
 
@@ -47,10 +47,10 @@ def test_an_image_may_go_while_a_machine_still_uses_it(
         driver.delete_image(image)
         assert image.id not in {each.id for each in driver.list_images()}
         assert user.sh("echo on") == "on"
-        assert not [each for each in driver.ex_list_leftovers(min_age_s=0) if "image" in each.kind]
-    (layers,) = (each for each in driver.ex_list_leftovers(min_age_s=0) if each.kind == "image")
+        assert not left(driver)
+    (layers,) = left(driver)
     driver.ex_remove_leftover(layers)
-    assert not driver.ex_list_leftovers(min_age_s=0)
+    assert not left(driver)
     assert driver.delete_image(image)  # twice is no error
 
 
@@ -61,7 +61,7 @@ def test_tags_of_a_machine_change_and_keep_what_they_held(driver: LocalNodeDrive
     node = driver.create_node("tagged", small(driver), debian(driver), ex_metadata=AWKWARD)
     _change_tags(driver, node, driver.list_nodes)
     driver.destroy_node(node)
-    assert not driver.ex_list_leftovers(min_age_s=0)
+    assert not left(driver)
 
 
 def test_tags_of_an_image_change_and_keep_what_they_held(
@@ -70,7 +70,7 @@ def test_tags_of_an_image_change_and_keep_what_they_held(
     image = driver.create_image(machine.node, "tagged", ex_metadata=AWKWARD)
     _change_tags(driver, image, driver.list_images)
     driver.delete_image(image)
-    assert not driver.ex_list_leftovers(min_age_s=0)
+    assert not left(driver)
 
 
 def _change_tags(
@@ -125,7 +125,7 @@ def test_what_does_not_exist_is_said_and_leaves_nothing(driver: LocalNodeDriver)
     with pytest.raises(ProvisionError, match="no size 'huge' on a local cloud: small, medium"):
         driver.create_node("x", huge, debian(driver))
     assert not [node for node in driver.list_nodes() if node.name == "x"]
-    assert not driver.ex_list_leftovers(min_age_s=0)
+    assert not left(driver)
 
 
 def _podman(*arguments: str) -> str:
