@@ -62,10 +62,15 @@ class Site:
 
         Raises:
             HostKeyError: it isn't the machine that it should be.
+            MachineFailedError: it has stopped or ended meanwhile.
             SshError: not let in within `timeout_s`; by default the inventory's.
         """
         login, timeout_s = self.login(machine), timeout_s or self.cloud.entry.ssh.timeout_s
-        wait_for_sshd(login.host, login.port, timeout_s=timeout_s)
+        wait_for_sshd(
+            *(login.host, login.port),
+            timeout_s=timeout_s,
+            check=lambda: self.cloud.wait_ready(machine),
+        )
         if not login.known_hosts.keys(machine.id):
             login.known_hosts.remember(machine.id, self._on_console(machine))
         with ssh.connected(login, timeout_s=timeout_s) as shell:

@@ -13,7 +13,7 @@ import pytest
 
 from provision import keys
 from provision.drivers.local import LocalNodeDriver
-from provision.errors import Kind, ProvisionError, WaitTimeoutError
+from provision.errors import Kind, MachineFailedError, ProvisionError, WaitTimeoutError
 from provision.keys import KeyPair
 from provision.known_hosts import HostKeyError, KnownHosts
 from provision.login import wait_for_sshd
@@ -131,3 +131,16 @@ def test_a_port_behind_which_nobody_speaks_ssh_is_waited_for_in_vain() -> None:
         port = silent.getsockname()[1]
         with pytest.raises(WaitTimeoutError, match=f"an ssh server on 127.0.0.1 port {port}"):
             wait_for_sshd("127.0.0.1", port, timeout_s=0.2)
+
+
+def test_a_machine_that_has_stopped_is_not_waited_for(
+    driver: LocalNodeDriver, fresh: Booted
+) -> None:
+    driver.stop_node(fresh.node)
+
+    def check() -> None:
+        (node,) = (node for node in driver.list_nodes() if node.id == fresh.node.id)
+        raise MachineFailedError(f"{node.id} is {node.state}")
+
+    with pytest.raises(MachineFailedError, match=f"{fresh.id} is stopped"):
+        wait_for_sshd("127.0.0.1", fresh.login.port, timeout_s=BOOT_S, check=check)
