@@ -212,9 +212,7 @@ def _times(machine: Machine) -> list[str]:
 
 
 def _inventory() -> Inventory:
-    return desk.find_inventory(
-        {"STREAMBOSS_INVENTORY": str(HERE / "inventory"), **os.environ}, HERE
-    )
+    return desk.find_inventory(os.environ, Path.cwd())
 
 
 def _recipe(name: str, file: str) -> recipes.Recipe:

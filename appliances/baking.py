@@ -133,7 +133,7 @@ class Baking:
         return None
 
     def _failed(self, machine: Machine, error: ProvisionError) -> BuildError:
-        lines = [str(error)]
+        lines = [self.progress.shown(str(error))]
         if self.progress.log:
             lines.append(f"log: {self.progress.log}")
         if self.on_error is OnError.KEEP:

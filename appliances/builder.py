@@ -80,6 +80,7 @@ class Builder:
         """
         with self.progress.step(f"preflight: {self.recipe.name} on {self.site.cloud.name}"):
             secrets = self._check()
+            self.progress.hide(secrets.values())
             tried, untried = self._found(rebuild=rebuild)
         if tried:
             return tried, False

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -16,10 +16,22 @@ class Progress:
 
     def __init__(self, log: Path | None = None) -> None:
         self.log = log
+        self._hidden: tuple[str, ...] = ()
         self._file: IO[str] | None = None
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Show none of `secrets` from now on, whatever commands print."""
+        self._hidden = tuple(secrets)
+
+    def shown(self, text: str) -> str:
+        """Return `text` as it may be shown."""
+        for secret in self._hidden:
+            text = text.replace(secret, "***")
+        return text
 
     def note(self, text: str) -> None:
         """Say something once."""
+        text = self.shown(text)
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
         self._write(text)
@@ -43,7 +55,7 @@ class Progress:
 
     def _both(self, line: str, detail: OnLine) -> None:
         self._write(f"    {line}")
-        detail(line)
+        detail(self.shown(line))
 
     def _print(self, line: str) -> None:
         self.note(f"    {line}")
@@ -54,7 +66,7 @@ class Progress:
         if self._file is None:
             self.log.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.log.open("a", encoding="utf-8", buffering=1)
-        self._file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+        self._file.write(f"{time.strftime('%H:%M:%S')} {self.shown(line)}\n")
 
 
 @contextmanager

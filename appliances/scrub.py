@@ -14,7 +14,7 @@ _SCRUB_S, _SEARCH_S = 300, 900
 _SCRIPT = rf"""
 systemctl stop streamboss-agent.service 2>/dev/null
 journalctl --rotate --quiet 2>/dev/null
-rm -rf {AGENT_FILE} {LEASE_FILE} {STAGE} /etc/ssh/ssh_host_* /root/.cache \
+rm -rf {AGENT_FILE} {LEASE_FILE} /etc/streamboss/env {STAGE} /etc/ssh/ssh_host_* /root/.cache \
     /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys \
     /root/.*_history /home/*/.*_history /var/lib/systemd/random-seed /var/log/journal/* \
     /var/lib/dbus/machine-id
