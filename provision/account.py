@@ -10,7 +10,7 @@ from libcloud.compute.types import NodeState
 from provision import images, views
 from provision.calling import Caller
 from provision.capabilities import Capability
-from provision.classify import EXPECTED, classify
+from provision.classify import classify
 from provision.drivers import capabilities_of
 from provision.entries import CloudEntry, ImageQuery, LibcloudEntry
 from provision.errors import Kind, ProvisionError
@@ -83,7 +83,7 @@ class Account:
         """End a machine; one that is gone already is no error, unless it `may_hide`."""
         try:
             self.driver.destroy_node(node)
-        except EXPECTED as error:
+        except Exception as error:
             if classify(error) is not Kind.GONE:
                 raise
             if may_hide:

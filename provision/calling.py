@@ -9,7 +9,7 @@ from typing import TypeVar
 from tenacity import Retrying, retry_if_exception, stop_after_delay
 from tenacity.wait import wait_random_exponential
 
-from provision.classify import EXPECTED, classify, failure
+from provision.classify import classify, failure, is_expected
 from provision.errors import Kind, ProvisionError
 from provision.waiting import Clock
 
@@ -56,7 +56,9 @@ class Caller:
             return call()
         except ProvisionError:
             raise
-        except EXPECTED as error:
+        except Exception as error:
+            if not is_expected(error):
+                raise
             raise failure(self._cloud, doing, error) from error
 
     def repeat(self, doing: str, call: Callable[[], T]) -> T:

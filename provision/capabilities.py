@@ -49,4 +49,7 @@ SUBSTITUTES = {
 
 def explain(has: frozenset[Capability]) -> list[str]:
     """Return a line for each capability that is missing: what is done instead."""
-    return [f"no {lack}: {SUBSTITUTES[lack]}" for lack in Capability if lack not in has]
+    instead = dict(SUBSTITUTES)
+    if Capability.LEASE in has:
+        instead[Capability.RETAG] = "machines keep the lease that they were launched with"
+    return [f"no {lack}: {instead[lack]}" for lack in Capability if lack not in has]

@@ -33,8 +33,7 @@ _BY_TYPE: tuple[tuple[type[BaseException], Kind], ...] = (
     (requests.exceptions.SSLError, Kind.FATAL),
     (OSError, Kind.RETRY),  # all of requests' are
 )
-#: What clouds raise. Anything else is a bug of ours and keeps its traceback.
-EXPECTED = (ProvisionError, LibcloudError, BaseHTTPError, OSError)
+_EXPECTED = (ProvisionError, LibcloudError, BaseHTTPError, OSError)
 
 
 def classify(error: BaseException) -> Kind:
@@ -58,6 +57,14 @@ def _of_answer(status: int, text: str) -> Kind:
     if status >= _SERVER_ERROR:
         return Kind.RETRY
     return _BY_STATUS.get(status, Kind.FATAL)
+
+
+def is_expected(error: Exception) -> bool:
+    """Say whether a cloud raised `error`: anything else is a bug, and keeps its traceback.
+
+    Many of libcloud's drivers raise `Exception` itself for what a cloud answers.
+    """
+    return isinstance(error, _EXPECTED) or type(error) is Exception
 
 
 def reason(error: BaseException) -> str:

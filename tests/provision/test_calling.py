@@ -88,6 +88,14 @@ def test_a_bug_of_ours_keeps_its_traceback() -> None:
         Caller("moto", calls_per_s=100).repeat("look", bug)
 
 
+def test_what_a_driver_raises_as_plain_exception_is_one_line() -> None:
+    def refuse() -> None:
+        raise Exception("Failure:\n  no such plan")  # noqa: TRY002 as some of libcloud's do
+
+    with pytest.raises(ProvisionError, match="moto: look: Failure: no such plan"):
+        Caller("moto", calls_per_s=100).repeat("look", refuse)
+
+
 def test_what_doesnt_pass_by_itself_is_asked_once() -> None:
     asked = list[int]()
 

@@ -123,3 +123,6 @@ def test_what_a_cloud_lacks_is_said_with_what_is_done_instead() -> None:
     client = NimbusEntry(kind="nimbus", host="h", cloud_client=Path("/c"))
     assert {Capability.SNAPSHOT, Capability.LEASE} < client.capabilities
     assert explain(frozenset(Capability)) == []
+    assert "no retag: machines keep the lease that they were launched with" in explain(
+        client.capabilities
+    )
