@@ -89,6 +89,7 @@ class LocalNodeDriver(NodeDriver):
         """
         if size.id not in _SIZES:
             raise ProvisionError(f"no size {size.id!r} on a local cloud: {', '.join(_SIZES)}")
+        engine.check_storage()
         if image.id == base.image_id():
             base.ensure()
         machine_id = f"i-{secrets.token_hex(9)[:17]}"

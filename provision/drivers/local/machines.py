@@ -48,7 +48,6 @@ def start_new(order: Order, user_data: str) -> None:
     meta_data = f"instance-id: {order.id}\nlocal-hostname: {hostname(order.name)}\n"
     files = {"meta-data": meta_data, "user-data": user_data}
     seed = volumes.create_seed(order.cloud, order.id, files)
-    engine.check_storage()
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             engine.run(*_options(order, seed))
