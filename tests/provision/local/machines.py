@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ def lacking() -> str:
             return program
     if os.geteuid() != 0:  # tests move HOME, where podman would look for its images
         return "root"
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+        return "privileges"
     return "" if Path("/dev/net/tun").exists() else "tun"
 
 
