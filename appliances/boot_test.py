@@ -61,13 +61,14 @@ class BootTest:
         with self.progress.step("boot test: log in"):
             shell = stack.enter_context(self.site.shell(machine))
             installing.booted(shell)
+            machines.tell(self.site, shell, files)
             installing.set_variables(shell, self.recipe.environment)
         for entry in self.recipe.checks:
             with self.progress.step(f"boot test: check: {entry.command}") as on_line:
                 try:
                     installing.run(shell, entry.command, timeout_s=entry.timeout_s, on_line=on_line)
                 except CommandError as error:
-                    raise BuildError(f"check failed: {entry.command}\n{error}") from error
+                    raise BuildError(f"check failed: {error}") from error
 
     def _try_agent(self, opened: Services, node: str) -> None:
         with self.progress.step("boot test: the agent answers over AMQP"):

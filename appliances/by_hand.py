@@ -2,16 +2,17 @@
 
 import json
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 from appliances import images, scrub, services
 from appliances.baking import AGENT
-from appliances.machines import has_agent
+from appliances.machines import has_agent, tell, user_data
 from appliances.services import Manager
 from appliances.site import Site
-from appliances.user_data import AGENT_FILE, LEASE_FILE, agent_file, cloud_config, lease_files
+from appliances.user_data import AGENT_FILE, LEASE_FILE, agent_file, lease_files
 from provision import leases
 from provision.errors import ProvisionError
 from provision.machine import APPLIANCE, BASE, Image, Machine, Role
@@ -53,11 +54,11 @@ def run(
             size=size or entry.size,
             hours=hours,
             save_as=save_as,
-            user_data=cloud_config(site.key.public, files),
+            user_data=user_data(site, files),
             public_key=site.key.public,
             tags={APPLIANCE: appliance},
         )
-        return _let_in(site, machine, joins)
+        return _let_in(site, machine, files, joins)
     except BaseException:
         forget(joins, name)
         raise
@@ -108,10 +109,13 @@ def forget(manager: Manager | None, node: str) -> None:
             manager.delete("nodes", node)
 
 
-def _let_in(site: Site, machine: Machine, manager: Manager | None) -> Machine:
+def _let_in(
+    site: Site, machine: Machine, files: Mapping[str, str], manager: Manager | None
+) -> Machine:
     try:
         ready = site.cloud.wait_ready(machine)
-        with site.shell(ready):
+        with site.shell(ready) as shell:
+            tell(site, shell, files)
             if manager:
                 services.wait_for_node(manager, machine.name, timeout_s=_AGENT_S)
         return replace(ready, name=machine.name)

@@ -63,9 +63,17 @@ def set_variables(shell: Shell, variables: Mapping[str, str]) -> None:
 
 
 def run(shell: Shell, command: str, *, timeout_s: float, on_line: OnLine | None = None) -> None:
-    """Run a recipe's command as root, in root's home, with the variables set before."""
+    """Run a recipe's command as root, in root's home, with the variables set before.
+
+    Raises:
+        CommandError: its exit status is another than 0, or it took too long.
+    """
     with_variables = f"set -a; . {VARIABLES}; set +a; cd; {command}"
-    shell.run(with_variables, timeout_s=timeout_s, on_line=on_line)
+    try:
+        shell.run(with_variables, timeout_s=timeout_s, on_line=on_line)
+    except CommandError as error:
+        end = f"no end after {timeout_s:g} s" if error.status is None else f"exit {error.status}"
+        raise CommandError(f"{command}: {end}", error.status, error.tail) from error
 
 
 def _repeated(shell: Shell, step: Step, on_line: OnLine) -> None:

@@ -1,6 +1,6 @@
 """Machines for a while: to build on, and to try an image."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from appliances.progress import Progress
@@ -8,7 +8,6 @@ from appliances.site import Site
 from appliances.user_data import cloud_config, lease_files, shutdown
 from provision.capabilities import Capability
 from provision.errors import ProvisionError
-from provision.leases import Lease
 from provision.machine import APPLIANCE, Image, Machine, Role
 from provision.ssh import Shell
 
@@ -41,7 +40,7 @@ def launch(
         size=size,
         hours=hours,
         role=role,
-        user_data=_user_data(site, files or {}, lease),
+        user_data=user_data(site, {**lease_files(lease), **(files or {})}, [shutdown(lease)]),
         public_key=site.key.public,
         tags={APPLIANCE: appliance},
     )
@@ -52,15 +51,30 @@ def launch(
         raise
 
 
-def _user_data(site: Site, files: Mapping[str, str], lease: Lease) -> str:
-    """Return what a machine has to be told: nothing, if its cloud ends it and lets us in by itself.
-
-    Nimbus saves only machines that were told nothing.
-    """
-    if not files and {Capability.LEASE, Capability.KEY_PAIRS} <= site.cloud.account.can:
+def user_data(site: Site, files: Mapping[str, str], commands: Sequence[Sequence[str]] = ()) -> str:
+    """Return what a machine's cloud-init is told; nothing where it is told by ssh."""
+    if told_by_ssh(site):
         return ""
-    told = {**lease_files(lease), **files}
-    return cloud_config(site.key.public, told, [shutdown(lease)])
+    return cloud_config(site.key.public, files, commands)
+
+
+def told_by_ssh(site: Site) -> bool:
+    """Say whether machines of this cloud get their files by ssh, after they have booted.
+
+    Where the cloud takes no user data, or, as Nimbus, lets us in and ends machines by itself, but
+    only those that were told nothing.
+    """
+    can = site.cloud.account.can
+    alone = frozenset({Capability.LEASE, Capability.KEY_PAIRS})
+    return Capability.USER_DATA not in can or alone <= can
+
+
+def tell(site: Site, shell: Shell, files: Mapping[str, str]) -> None:
+    """Give a machine its files by ssh, if cloud-init didn't, and start its agent."""
+    if told_by_ssh(site):
+        for path, text in files.items():
+            shell.put_text(text, path, mode=0o600)
+        shell.run(f"systemctl start --no-block {AGENT_UNIT} || true", timeout_s=60)
 
 
 @contextmanager
