@@ -113,10 +113,12 @@ def being_made(cloud: str) -> bool:
 def state(row: Mapping[str, Any], now: datetime) -> NodeState:
     """Return libcloud's state of a machine; one that was never started has failed."""
     said = str(row["State"])
-    if said in _HALF_MADE:
-        age_s = (now - datetime.fromtimestamp(row["Created"], UTC)).total_seconds()
-        return NodeState.PENDING if age_s < _MADE_WITHIN_S else NodeState.ERROR
-    return _STATES.get(said, NodeState.UNKNOWN)
+    if said not in _HALF_MADE:
+        return _STATES.get(said, NodeState.UNKNOWN)
+    if row["StartedAt"] > 0:
+        return NodeState.STOPPED  # it ran when this computer went down
+    age_s = (now - datetime.fromtimestamp(row["Created"], UTC)).total_seconds()
+    return NodeState.PENDING if age_s < _MADE_WITHIN_S else NodeState.ERROR
 
 
 def ssh_port(row: Mapping[str, Any]) -> int | None:
