@@ -52,6 +52,9 @@ def task(body: Callable[..., None]) -> Any:
             raise Exit(f"fab: {error}", 1) from None
         except KeyboardInterrupt:
             raise Exit("fab: interrupted", 130) from None
+        except BrokenPipeError:  # whoever read our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise Exit(code=1) from None
 
     return fabric_task(run)
 
