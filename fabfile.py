@@ -22,6 +22,7 @@ from appliances import recipe as recipes
 from appliances.baking import OnError
 from appliances.builder import Builder
 from appliances.errors import BuildError
+from appliances.images import own
 from appliances.progress import Progress
 from appliances.services import Services
 from appliances.site import Site
@@ -175,7 +176,7 @@ def clouds(_: Any) -> None:
 def images(_: Any, *, cloud: str = "") -> None:
     """List our images."""
     with _site(cloud) as site:
-        _print(*listing.images(listing.own_images(site.cloud)))
+        _print(*listing.images(own(site.cloud)))
 
 
 @task

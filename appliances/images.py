@@ -6,7 +6,7 @@ from appliances.recipe import Recipe
 from provision.cloud import Cloud
 from provision.errors import Kind, ProvisionError
 from provision.images import by_age
-from provision.machine import APPLIANCE, HASH, ROLE, Image, Role
+from provision.machine import APPLIANCE, ATTEMPT, HASH, ROLE, Image, Role
 
 
 def base_of(cloud: Cloud, recipe: Recipe) -> Image:
@@ -35,16 +35,27 @@ def of_appliance(cloud: Cloud, name: str) -> Image:
 
 
 def by_hash(cloud: Cloud, appliance: str, content: str) -> tuple[Image | None, Image | None]:
-    """Return the promoted image with this content, and the one saved but not yet tried."""
+    """Return the promoted image with this content, and one saved but not yet tried.
+
+    What another command is just about to try is its own.
+    """
     same = [
         i
-        for i in _own(cloud)
+        for i in own(cloud)
         if (i.tags.get(APPLIANCE), i.tags.get(HASH)) == (appliance, content) and i.available
     ]
     same.sort(key=by_age, reverse=True)
     tried = next((i for i in same if _promoted(i)), None)
-    untried = next((i for i in same if i.tags.get(ROLE) == Role.CANDIDATE), None)
+    attempts = cloud.journal.attempts()
+    others = {a.id for a in attempts.values() if a.live and a.run != cloud.journal.run}
+    candidates = (i for i in same if i.tags.get(ROLE) == Role.CANDIDATE)
+    untried = next((i for i in candidates if i.tags.get(ATTEMPT) not in others), None)
     return tried, untried
+
+
+def own(cloud: Cloud) -> list[Image]:
+    """Return our own images of a cloud."""
+    return [image for image in cloud.account.images() if cloud.account.ours(image)]
 
 
 def free_name(cloud: Cloud, wanted: str) -> str:
@@ -56,7 +67,3 @@ def free_name(cloud: Cloud, wanted: str) -> str:
 
 def _promoted(image: Image) -> bool:
     return image.available and image.tags.get(ROLE) == Role.IMAGE
-
-
-def _own(cloud: Cloud) -> list[Image]:
-    return [image for image in cloud.account.images() if cloud.account.ours(image)]

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from provision import capabilities
-from provision.cloud import Cloud
 from provision.entries import CloudEntry
 from provision.errors import ProvisionError
 from provision.images import by_age
@@ -94,8 +93,3 @@ def _machine(machine: Machine) -> Row:
 
 def _time(moment: datetime | None) -> str:
     return f"{moment.astimezone():%Y-%m-%d %H:%M}" if moment else "-"
-
-
-def own_images(cloud: Cloud) -> list[Image]:
-    """Return our own images of a cloud."""
-    return [image for image in cloud.account.images() if cloud.account.ours(image)]

@@ -7,7 +7,6 @@ from appliances.progress import Progress
 from appliances.site import Site
 from appliances.user_data import cloud_config, lease_files, shutdown
 from provision.capabilities import Capability
-from provision.errors import ProvisionError
 from provision.machine import APPLIANCE, Image, Machine, Role
 from provision.ssh import Shell
 
@@ -46,7 +45,7 @@ def launch(
     )
     try:
         return cloud.wait_ready(machine)
-    except ProvisionError:
+    except BaseException:
         cloud.terminate(machine)
         raise
 
