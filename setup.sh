@@ -11,6 +11,15 @@ need /usr/bin/amqp-publish amqp-tools
 need /usr/bin/unshare util-linux
 need /usr/bin/curl curl
 need /usr/bin/stdbuf coreutils
+# the local cloud
+need /usr/bin/podman podman
+need /usr/sbin/runc runc
+need /usr/lib/podman/netavark netavark
+need /usr/lib/podman/aardvark-dns aardvark-dns
+need /usr/bin/slirp4netns slirp4netns
+need /usr/bin/newuidmap uidmap
+need /usr/bin/mmdebstrap mmdebstrap
+need /usr/bin/ssh openssh-client
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
 [ -n "$missing" ] || exit 0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import contenders, objects
+from bench import contenders, local, objects
 from bench.archive import PUBLISH_LOOP, archive
 from bench.demand import LIMIT, demand
 from bench.path import Turn, turn
@@ -112,5 +112,12 @@ SCENARIOS = (
         LIMIT,
         "<= 100 ms (a ratio above 1 is slower here)",
         demand,
+    ),
+    Scenario(
+        "local",
+        "How long does a machine of the local cloud take to come, to be saved and to go?",
+        local.LIMIT,
+        "to log in: <= 1.5 x the bare machine (a ratio above 1 is slower here)",
+        local.local,
     ),
 )

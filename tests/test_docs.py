@@ -83,6 +83,13 @@ def test_the_console_commands_of_the_docs_exist() -> None:
             assert (ROOT / script).exists(), f"{page.name}: {script}"
 
 
+def test_the_fab_tasks_of_the_docs_exist() -> None:
+    tasks = re.findall(r"^@task\ndef (\w+)", (ROOT / "fabfile.py").read_text(), re.MULTILINE)
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for name in re.findall(r"^\$ fab (\w+)", page.read_text(), re.MULTILINE):
+            assert name in tasks, f"{page.name}: {name}"
+
+
 def test_make_is_there_for_everybody() -> None:
     assert shutil.which("make")
     shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout

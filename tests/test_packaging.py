@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.parametrize("name", ["streams", "agent", "manager", "tools"])
+@pytest.mark.parametrize("name", ["streams", "provision", "agent", "manager", "tools"])
 def test_no_dependency_ships_a_package_of_our_name(name: str) -> None:
     owners = set(packages_distributions().get(name, [])) - {"streamboss"}
     assert not owners

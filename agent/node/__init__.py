@@ -1,6 +1,8 @@
 """The node agent: a machine's part in Streamboss, `streamboss agent --config agent.json`."""
 
 import logging
+import os
+import pwd
 import resource
 import sys
 import time
@@ -11,6 +13,7 @@ from agent.node.config import AgentConfig
 from agent.node.isolation import Isolation, end_marked, isolation
 from agent.node.pool import Ground
 from agent.node.scratch import Scratch
+from streams.errors import SettingsError
 
 __all__ = ["run"]
 
@@ -19,27 +22,40 @@ _FDS_EACH, _FDS_OWN = 4, 128
 _SWEEPS, _SWEEP_S = 50, 0.1
 
 
-def run(config_path: Path, *, namespaces: bool | None = None) -> int:
+def run(config_path: Path, *, run_as: str | None = None, namespaces: bool | None = None) -> int:
     """Be this machine's agent until SIGTERM; return the exit status. The main thread's work.
 
+    `run_as` is the user who runs programs, None for our own; only root can take another.
     `namespaces` says whether operators get a pid namespace of their own; by default whatever the
     kernel allows.
 
     Raises:
-        SettingsError: the file, or the scratch folder that it names, won't do.
+        SettingsError: the file, the scratch folder that it names, or the user won't do.
     """
     _log_to_stderr()
     config = AgentConfig.load(config_path)
-    scratch = Scratch(config.scratch, config.name)
+    _check_user(run_as)
+    scratch = Scratch(config.scratch, config.name, owner=run_as)
     try:
         ways = isolation(config.name, scratch.folder, namespaces=namespaces)
         _end_leftovers(ways)
         _allow_descriptors(config.slots)
-        status = NodeAgent(Ground(config, scratch, ways)).serve()
+        status = NodeAgent(Ground(config, scratch, ways, run_as)).serve()
         _end_leftovers(ways)
     finally:
         scratch.close()
     return status
+
+
+def _check_user(name: str | None) -> None:
+    if name is None:
+        return
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        raise SettingsError(f"--run-as {name}: there is no such user") from None
+    if os.geteuid() != 0:
+        raise SettingsError(f"--run-as {name}: only root may run programs as somebody else")
 
 
 def _log_to_stderr() -> None:

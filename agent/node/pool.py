@@ -37,6 +37,8 @@ class Ground:
     config: AgentConfig
     scratch: Scratch
     isolation: Isolation
+    #: the user who runs programs; None: ours
+    run_as: str | None = None
 
 
 class Pool:
@@ -143,6 +145,7 @@ class Pool:
                 scratch=str(folder),
                 beat_s=BEAT_S,
                 mark=mark,
+                run_as=self._ground.run_as,
             )
         )
         self._loop.call_later(READY_S, lambda: self._check_ready(process))

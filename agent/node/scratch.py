@@ -12,13 +12,15 @@ from pathlib import Path
 from streams.errors import SettingsError
 
 _OURS = 0o700
+#: Others may pass through to what is theirs, and see nothing on the way.
+_PASSABLE = 0o711
 
 
 class Scratch:
     """An agent's scratch folder, locked: another agent here would end this one's operators."""
 
-    def __init__(self, folder: Path | None, node: str) -> None:
-        """Take the folder; what an earlier agent left in it goes.
+    def __init__(self, folder: Path | None, node: str, *, owner: str | None = None) -> None:
+        """Take the folder; what an earlier agent left in it goes. `owner`: who runs programs.
 
         Raises:
             SettingsError: it can't be made, belongs to somebody else, or another agent uses it.
@@ -37,16 +39,22 @@ class Scratch:
             ) from None
         except OSError as error:
             raise SettingsError(f"scratch {self.folder}: {error.strerror}") from None
+        self._owner = owner
         self._operators = self.folder / "operators"
         self._trash = self.folder / "trash"
         self.remove(self._operators)
         for folder_ in (self._operators, self._trash):
             folder_.mkdir(mode=_OURS, exist_ok=True)
+        if owner is not None:
+            self.folder.chmod(_PASSABLE)
+            self._operators.chmod(_PASSABLE)
 
     def make(self, number: int) -> Path:
         """Return an empty folder for an operator."""
         folder = self._operators / str(number)
         folder.mkdir(mode=_OURS)
+        if self._owner is not None:
+            shutil.chown(folder, self._owner)
         return folder
 
     def remove(self, folder: Path) -> None:

@@ -61,7 +61,13 @@ def assemble(
     return Parts(
         loop=loop,
         launcher=Launcher(
-            loop, reaper, (), _environment(connect, assigned), definition.limits, reporter.log
+            loop,
+            reaper,
+            (),
+            _environment(connect, assigned),
+            definition.limits,
+            reporter.log,
+            connect.run_as,
         ),
         definition=definition,
         intake=intake,

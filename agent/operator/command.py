@@ -1,6 +1,7 @@
 """What to run for a definition: the words, the environment, and whether it can be run at all."""
 
 import os
+import pwd
 import re
 import shlex
 import shutil
@@ -86,6 +87,15 @@ def limited(words: Sequence[str], limits: Limits) -> tuple[str, ...]:
     if not flags:
         return tuple(words)
     return ("/usr/bin/prlimit", *flags, "--", *words)
+
+
+def as_user(words: tuple[str, ...], user: str | None) -> tuple[str, ...]:
+    """Return `words` behind setpriv(1), which becomes `user` for good before the program begins."""
+    if user is None:
+        return words
+    group = pwd.getpwnam(user).pw_gid
+    flags = (f"--reuid={user}", f"--regid={group}", "--init-groups", "--no-new-privs")
+    return ("/usr/bin/setpriv", *flags, "--", *words)
 
 
 def folder_problem(folder: str) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from agent.operator.child import Child, Exit
-from agent.operator.command import limited
+from agent.operator.command import as_user, limited
 from agent.operator.reaper import Reaper
 from agent.operator.spawn import Stdin, spawn
 from agent.operator.tail import LogLines
@@ -22,6 +22,8 @@ class Launcher:
     environment: Mapping[str, str]
     limits: Limits
     log: LogLines
+    #: the user who runs it; None: ours
+    run_as: str | None = None
 
     def start(
         self,
@@ -37,6 +39,7 @@ class Launcher:
             CannotRunError: the kernel refused.
         """
         environment = {**self.environment, **extra}
-        pipes = spawn(limited(self.words, self.limits), environment, stdin)
+        words = as_user(limited(self.words, self.limits), self.run_as)
+        pipes = spawn(words, environment, stdin)
         child = Child(self.loop, self.reaper, pipes, self.log, on_output=on_output, on_end=on_end)
         return child, pipes.stdin

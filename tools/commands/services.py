@@ -66,6 +66,9 @@ def agent(
     config: Annotated[Path, typer.Option(help="The file that 'streamboss node add' makes.")] = Path(
         "agent.json"
     ),
+    run_as: Annotated[
+        str | None, typer.Option(metavar="USER", help="Who runs programs; by default the agent.")
+    ] = None,
 ) -> None:
     """Be this machine's agent until SIGTERM, which drains it; a second one ends it at once.
 
@@ -73,4 +76,4 @@ def agent(
     """
     from agent import node
 
-    raise typer.Exit(node.run(config))
+    raise typer.Exit(node.run(config, run_as=run_as))

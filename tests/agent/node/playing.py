@@ -40,7 +40,8 @@ ROOT = Path(__file__).parents[3]
 NODE = "n1"
 _AGENT = """
 import sys; from pathlib import Path; from agent.node import run
-sys.exit(run(Path(sys.argv[1]), namespaces={"yes": True, "no": False}[sys.argv[2]]))
+ways = {"yes": True, "no": False}[sys.argv[2]]
+sys.exit(run(Path(sys.argv[1]), run_as=sys.argv[3] or None, namespaces=ways))
 """
 
 
@@ -253,7 +254,7 @@ class RunningAgent:
 
 @contextmanager
 def running_agent(
-    folder: Path, url: str, *, namespaces: bool = True, name: str = NODE
+    folder: Path, url: str, *, namespaces: bool = True, name: str = NODE, run_as: str = ""
 ) -> Iterator[RunningAgent]:
     """Run an agent for the length of a `with` block."""
     config = folder / "agent.json"
@@ -265,7 +266,7 @@ def running_agent(
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-c", _AGENT, str(config), "yes" if namespaces else "no"],
+            [sys.executable, "-c", _AGENT, str(config), "yes" if namespaces else "no", run_as],
             env=env,
             cwd=folder,
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,1 @@
+"""Appliances: recipes, and the builder that makes machine images of them."""

@@ -1,0 +1,95 @@
+"""What exists, where, whose, since when and until when: tables for people."""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+
+from provision import capabilities
+from provision.entries import CloudEntry
+from provision.errors import ProvisionError
+from provision.images import by_age
+from provision.machine import APPLIANCE, ROLE, Image, Machine
+
+Row = tuple[str, ...]
+
+#: Who hasn't said a word by then is called silent; the question goes on for longer.
+_ANSWER_S = 10.0
+
+
+def clouds(entries: Iterable[tuple[str, CloudEntry]], ask: Callable[[str], None]) -> list[str]:
+    """Return lines about each cloud: what it can do, what is done instead, whether it answers.
+
+    `ask` asks the cloud of that name anything, or raises.
+    """
+    ordered = sorted(entries, key=lambda named: named[1].rank)
+    asked = [(name, entry, _asked(name, ask)) for name, entry in ordered]
+    lines = list[str]()
+    for name, entry, answer in asked:
+        can = ", ".join(sorted(entry.capabilities)) or "what its driver says"
+        lines += [f"{name} ({entry.kind}): {answer()}", f"  can: {can}"]
+        lines += [f"  {line}" for line in capabilities.explain(entry.capabilities)]
+    return lines
+
+
+def images(found: Iterable[Image]) -> list[str]:
+    """Return a table of images."""
+    head = ("IMAGE", "NAME", "APPLIANCE", "ROLE", "CREATED", "CLOUD")
+    ordered = sorted(found, key=by_age)
+    return table([head, *(_image(image) for image in ordered)])
+
+
+def machines(found: Iterable[Machine]) -> list[str]:
+    """Return a table of machines."""
+    head = ("HANDLE", "NAME", "APPLIANCE", "ROLE", "STATE", "ADDRESS", "OWNER", "SINCE", "UNTIL")
+    return table([(*head, "CLOUD"), *(_machine(machine) for machine in found)])
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """Return rows as lines, their columns aligned."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(f"{c:{w}}" for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
+
+
+def _asked(name: str, ask: Callable[[str], None]) -> Callable[[], str]:
+    """Begin to ask a cloud; return what waits for its answer."""
+    heard = list[str]()
+
+    def wait() -> str:
+        thread.join(_ANSWER_S)
+        return heard[0] if heard else f"no answer within {_ANSWER_S:g} s"
+
+    def run() -> None:
+        try:
+            ask(name)
+            heard.append("answers")
+        except ProvisionError as error:
+            heard.append(str(error))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return wait
+
+
+def _image(image: Image) -> Row:
+    appliance, role = image.tags.get(APPLIANCE, "-"), image.tags.get(ROLE, "-")
+    return (image.id, image.name, appliance, role, _time(image.created_at), image.cloud)
+
+
+def _machine(machine: Machine) -> Row:
+    lease = machine.lease
+    return (
+        machine.id,
+        machine.name,
+        machine.tags.get(APPLIANCE, "-"),
+        machine.role or "-",
+        machine.state,
+        f"{machine.host or '-'}:{machine.ssh_port}",
+        lease.owner if lease else "-",
+        _time(machine.launched_at),
+        _time(lease.ends_at if lease else None),
+        machine.cloud,
+    )
+
+
+def _time(moment: datetime | None) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}" if moment else "-"

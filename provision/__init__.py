@@ -1,0 +1,1 @@
+"""Clouds: what there is in the inventory, and machines and images on it, none forgotten."""

@@ -1,0 +1,148 @@
+"""One machine of the local cloud as podman sees it: a container with systemd as process 1."""
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from libcloud.compute.types import NodeState
+
+from provision.drivers.local import engine, labels, volumes
+from provision.errors import Kind, ProvisionError
+
+_SEED = "/var/lib/cloud/seed/nocloud"
+#: A machine reaches what listens on this computer's 127.0.0.1 at 10.0.2.2.
+_NETWORK = "slirp4netns:allow_host_loopback=true,enable_ipv6=false"
+#: A machine is made and started within a moment, or whoever did it was killed in between.
+_MADE_WITHIN_S = 60
+_ATTEMPTS = 3
+_SSH = 22
+_STATES = {
+    "running": NodeState.RUNNING,
+    "paused": NodeState.SUSPENDED,
+    "stopping": NodeState.STOPPING,
+    "stopped": NodeState.STOPPED,
+    "exited": NodeState.STOPPED,
+    "removing": NodeState.TERMINATED,
+}
+_HALF_MADE = ("created", "configured", "initialized")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A machine that is wanted."""
+
+    id: str
+    name: str
+    cloud: str
+    image_id: str
+    memory_mib: int
+    labels: Mapping[str, str]
+
+
+def start_new(order: Order, user_data: str) -> None:
+    """Make a machine and start it, or raise."""
+    meta_data = f"instance-id: {order.id}\nlocal-hostname: {hostname(order.name)}\n"
+    files = {"meta-data": meta_data, "user-data": user_data}
+    seed = volumes.create_seed(order.cloud, order.id, files)
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            engine.run(*_options(order, seed))
+        except ProvisionError as error:
+            # podman picks the port of sshd, and somebody else was quicker to take it
+            if error.kind is not Kind.RETRY or attempt == _ATTEMPTS:
+                raise
+            engine.run("rm", "--force", "--ignore", order.id)
+        else:
+            return
+
+
+def remove(cloud: str, machine_id: str) -> None:
+    """End a machine at once and remove all that belongs to it, if it is there."""
+    engine.run("rm", "--force", "--volumes", "--time", "0", "--ignore", machine_id)
+    volumes.remove_all(cloud, machine_id)
+
+
+def forget_image(image_id: str) -> None:
+    """Delete an image; what machines and other images still need of it goes with the last."""
+    where = labels.reference(image_id)
+    rows = engine.listed("images", "--filter", f"reference={where}")
+    if not rows:
+        return
+    engine.run("untag", where)
+    remove_unused_layers(str(rows[0]["Id"]))
+
+
+def remove_unused_layers(podman_id: str) -> None:
+    """Remove a nameless image unless a machine or another image stands on it."""
+    try:
+        engine.run("rmi", podman_id)
+    except ProvisionError as error:
+        if error.kind is not Kind.GONE and " in use" not in str(error):
+            raise
+
+
+def rows(cloud: str, *filters: str) -> list[dict[str, Any]]:
+    """Return podman's rows of all machines of a cloud, or of those that `filters` let through."""
+    more = [f"--filter={each}" for each in filters]
+    return engine.listed("ps", "--all", "--filter", f"label={labels.CLOUD}={cloud}", *more)
+
+
+def row(cloud: str, machine_id: str) -> dict[str, Any]:
+    """Return podman's row of one machine, or raise."""
+    for each in rows(cloud, f"name={machine_id}"):
+        return each
+    raise ProvisionError(f"no machine {machine_id} on the cloud {cloud}", Kind.GONE)
+
+
+def being_made(cloud: str) -> bool:
+    """Say whether a podman is at work on a machine or an image that isn't listed yet."""
+    label = f"{labels.CLOUD}={cloud}".encode()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            making = words[0].endswith(b"podman") and (b"run" in words or b"commit" in words)
+            if making and any(word.endswith(label) for word in words):
+                return True
+    return False
+
+
+def state(row: Mapping[str, Any], now: datetime) -> NodeState:
+    """Return libcloud's state of a machine; one that was never started has failed."""
+    said = str(row["State"])
+    if said not in _HALF_MADE:
+        return _STATES.get(said, NodeState.UNKNOWN)
+    if row["StartedAt"] > 0:
+        return NodeState.STOPPED  # it ran when this computer went down
+    age_s = (now - datetime.fromtimestamp(row["Created"], UTC)).total_seconds()
+    return NodeState.PENDING if age_s < _MADE_WITHIN_S else NodeState.ERROR
+
+
+def ssh_port(row: Mapping[str, Any]) -> int | None:
+    """Return the port of 127.0.0.1 that leads to a machine's sshd."""
+    ports = row.get("Ports") or ()
+    return next((each["host_port"] for each in ports if each["container_port"] == _SSH), None)
+
+
+def hostname(name: str) -> str:
+    """Return the host name of a machine that people call `name`: letters, digits, hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())[:63].strip("-") or "machine"
+
+
+def _options(order: Order, seed: str) -> list[str]:
+    return [
+        *("run", "--detach", "--pull=never", "--name", order.id),
+        *("--hostname", hostname(order.name), "--no-hosts"),
+        *("--systemd=always", "--tty", "--log-opt=max-size=1mb"),  # a console, and it is kept
+        *("--memory", f"{order.memory_mib}m", *engine.limits()),
+        # SYS_ADMIN: else systemd skips PrivateTmp=, ProtectSystem= ...; SYS_PTRACE: its root may
+        # look at what others run, as on any computer
+        "--cap-add=SYS_ADMIN,SYS_PTRACE,AUDIT_WRITE",
+        *labels.options(order.labels),
+        *("--network", _NETWORK, f"--publish=127.0.0.1::{_SSH}"),
+        *("--volume", f"{seed}:{_SEED}"),
+        *(labels.reference(order.image_id), "/sbin/init"),
+    ]

@@ -1,0 +1,15 @@
+"""What machines cost, as far as libcloud knows: its price lists are old, and not of all clouds."""
+
+from provision import launching
+from provision.cloud import Cloud
+
+
+def hourly(cloud: Cloud, size: str) -> float | None:
+    """Return what a machine of `size` costs an hour, in the cloud's currency; None: nobody knows.
+
+    Raises:
+        ProvisionError: no such size, or the cloud doesn't answer.
+    """
+    wanted = launching.size_id(cloud.name, cloud.entry, size)
+    sizes = cloud.account.repeat("list sizes", cloud.account.driver.list_sizes)
+    return next((s.price for s in sizes if wanted in (s.id, s.name)), None)

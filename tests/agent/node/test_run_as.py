@@ -1,0 +1,55 @@
+"""Programs as another user than the agent, as on an appliance."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.node import run
+from streams.control import OperatorState
+from streams.errors import SettingsError
+from tests.agent.node.playing import Manager, assigned, definition, running_agent
+
+OTHER = "nobody"
+root = pytest.mark.skipif(os.geteuid() != 0, reason="root")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder to which other users find their way: pytest's own is closed to them."""
+    made = Path(tempfile.mkdtemp(prefix="run-as-"))
+    made.chmod(0o711)
+    yield made
+    shutil.rmtree(made)
+
+
+@root
+@pytest.mark.parametrize("kind", ["single", "service"])
+def test_programs_run_as_somebody_who_cannot_read_the_agents_file(
+    manager: Manager, folder: Path, kind: str
+) -> None:
+    program = folder / "program.sh"
+    tries = f"cat {folder}/agent.json"
+    program.write_text(f"while read x; do echo $(id -un) $x; touch mine; {tries} || true; done")
+    line = definition(f"sh {program}", process_type=kind, settle_s=0)
+    with running_agent(folder, manager.node_url, run_as=OTHER) as agent:
+        manager.heard()
+        manager.assign(assigned(definition=line))
+        manager.until(OperatorState.RUNNING)
+        manager.publish("one")
+        assert manager.outputs(1) == [f"{OTHER} one"]
+        (mine,) = (folder / "scratch").rglob("mine")
+        assert mine.owner() == OTHER
+        agent.signal()
+        assert agent.process.wait(30) == 0
+
+
+@root
+def test_a_user_who_is_not_there_is_said(tmp_path: Path) -> None:
+    config = tmp_path / "agent.json"
+    config.write_text('{"name": "n", "amqp_urls": ["amqp://u:p@127.0.0.1:1/"]}')
+    with pytest.raises(SettingsError, match="--run-as nosuch: there is no such user"):
+        run(config, run_as="nosuch")
