@@ -52,25 +52,24 @@ def launch(
 
 def user_data(site: Site, files: Mapping[str, str], commands: Sequence[Sequence[str]] = ()) -> str:
     """Return what a machine's cloud-init is told; nothing where it is told by ssh."""
-    if told_by_ssh(site):
+    if told_by_ssh(site.cloud.account.can):
         return ""
     return cloud_config(site.key.public, files, commands)
 
 
-def told_by_ssh(site: Site) -> bool:
-    """Say whether machines of this cloud get their files by ssh, after they have booted.
+def told_by_ssh(can: frozenset[Capability]) -> bool:
+    """Say whether machines of a cloud that `can` do this get their files by ssh, once they are up.
 
     Where the cloud takes no user data, or, as Nimbus, lets us in and ends machines by itself, but
     only those that were told nothing.
     """
-    can = site.cloud.account.can
     alone = frozenset({Capability.LEASE, Capability.KEY_PAIRS})
     return Capability.USER_DATA not in can or alone <= can
 
 
 def tell(site: Site, shell: Shell, files: Mapping[str, str]) -> None:
     """Give a machine its files by ssh, if cloud-init didn't, and start its agent."""
-    if told_by_ssh(site):
+    if told_by_ssh(site.cloud.account.can):
         for path, text in files.items():
             shell.put_text(text, path, mode=0o600)
         shell.run(f"systemctl start --no-block {AGENT_UNIT} || true", timeout_s=60)

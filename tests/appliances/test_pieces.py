@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from appliances import uses
+from appliances.machines import told_by_ssh
 from appliances.recipe import PythonEntry, Recipe, load
 from appliances.steps import content_hash, left, steps
 from appliances.user_data import agent_file, cloud_config, reachable
 from appliances.wheels import Wheels, selected
+from provision import capabilities
 from provision.entries import Ec2Entry, LocalEntry
 from provision.errors import ProvisionError
 from provision.machine import Image
@@ -132,6 +134,23 @@ def test_a_broker_on_this_computer_is_elsewhere_for_machines() -> None:
     with pytest.raises(ProvisionError, match="can't reach a broker on") as refused:
         reachable("far", Ec2Entry(kind="ec2"), "amqp://u:secret@127.0.0.1:5672/")
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("can", "by_ssh"),
+    [
+        (capabilities.LOCAL, False),
+        (capabilities.EC2, False),
+        (capabilities.OPENSTACK, False),
+        # saves only what was launched without user data
+        (capabilities.NIMBUS | capabilities.CLOUD_CLIENT, True),
+        (capabilities.LOCAL - {capabilities.Capability.USER_DATA}, True),
+    ],
+)
+def test_machines_are_told_by_ssh_where_cloud_init_cannot_be(
+    can: frozenset[capabilities.Capability], by_ssh: bool
+) -> None:
+    assert told_by_ssh(can) is by_ssh
 
 
 def test_user_data_is_short() -> None:
