@@ -12,6 +12,7 @@ from tests.provision.local.machines import lacking
 
 pytestmark = [
     pytest.mark.timeout(900),  # the first one may make the base image
+    pytest.mark.long,  # machines: a base image of their own has to be made first
     pytest.mark.skipif(bool(lacking()), reason=lacking() or "-"),
 ]
 

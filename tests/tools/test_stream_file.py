@@ -187,5 +187,6 @@ def test_a_stream_that_goes_meanwhile_leaves_the_object_and_says_so(
 def test_a_person_sees_how_far_it_is(desk: Desk, bucket: str) -> None:
     shown = desk.typist.on_terminal("stream-file", "s", bucket, str(desk.large_file()))
     assert shown.returncode == 0
-    assert "MB/s" in shown.stdout
+    assert "large.bin" in shown.stdout
+    assert " MB" in shown.stdout
     assert "uploaded; reference published on s" in shown.stdout

@@ -13,6 +13,14 @@ from provision.keys import KeyPair
 from tests.provision.local.machines import Booted, booted, key_pair, lacking
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave machines to the long run: their base image takes a while to make the first time."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.long)
+
+
 @pytest.fixture(scope="session")
 def driver() -> Iterator[LocalNodeDriver]:
     """A local cloud that nobody else sees, gone with the run; its base image stays."""
