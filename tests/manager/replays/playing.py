@@ -169,17 +169,13 @@ class Collector:
         return self.session.call(self._drain)
 
     def _drain(self, channel: Channel) -> list[Message]:
-        there = channel.queue_declare(self.queue, passive=True).method.message_count
+        # one by one: a consumer that ends takes along what was under way to it
         found: list[Message] = []
-        if there:
-            for _method, properties, body in channel.consume(self.queue, auto_ack=True):
-                assert properties is not None
-                assert body is not None
-                found.append(_as_published(from_properties(properties, body)))
-                if len(found) == there:
-                    break
-            channel.cancel()
-        return found
+        while True:
+            _method, properties, body = channel.basic_get(self.queue, auto_ack=True)
+            if properties is None or body is None:
+                return found
+            found.append(_as_published(from_properties(properties, body)))
 
     def numbers(self) -> list[int]:
         """Return the numbers of everything that is there."""
