@@ -9,17 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.path import DEADLINE_S, Turn, body, cpu_s
+from bench.publishing import PUBLISH_LOOP, publish
 from manager.store import Store
 from streams import names
-from streams.broker import EventLoop, Outflow, Session
-from streams.broker.properties import outgoing
-from streams.errors import BrokerError
-from streams.message import PUBLISHED_US, MessageIds, now_us
+from streams.broker import Session
 from tests.manager.archiver.recording import Recording
 from tests.rabbit import BrokerNode
 from tests.s3 import running_s3
 
-PUBLISH_LOOP = "limit: confirmed publish loop"
 #: whole segments: the last one needn't wait until it is old enough
 _COUNT = 60_000
 _OBJECTS, _THREADS = 1000, 8
@@ -29,9 +26,9 @@ _STREAM = "s"
 def archive(node: BrokerNode) -> Iterator[Turn]:
     """The publish loop fills the queue that the archiver then empties."""
     with _recording(node) as recording:
-        yield Turn(PUBLISH_LOOP, _COUNT / _published(recording, _COUNT))
+        yield Turn(PUBLISH_LOOP, _COUNT / publish(recording.settings, _STREAM, _COUNT))
         yield _archived(recording)
-        _published(recording, _OBJECTS)
+        publish(recording.settings, _STREAM, _OBJECTS)
         yield _one_object_a_message(recording)
 
 
@@ -53,41 +50,6 @@ def _recording(node: BrokerNode) -> Iterator[Recording]:
         finally:
             recording.stop()
             store.close()
-
-
-def _published(recording: Recording, count: int) -> float:
-    """Publish as fast as the broker confirms; return the seconds that took."""
-    loop, ids = EventLoop(), MessageIds()
-    numbers = iter(range(count))
-    ended: list[BrokerError | None] = []
-    started_s = 0.0
-
-    def fill() -> None:
-        nonlocal started_s
-        started_s = started_s or time.monotonic()
-        while outflow.has_room:
-            number = next(numbers, None)
-            if number is None:
-                outflow.finish()
-                return
-            us = now_us()
-            headers = {PUBLISHED_US: us}
-            properties = outgoing("text/plain", headers, ids.next(), None, us // 1_000_000)
-            outflow.send(properties, body(number))
-
-    outflow = Outflow(
-        loop,
-        recording.settings.need_amqp(),
-        _STREAM,
-        name="bench",
-        on_room=fill,
-        on_done=ended.append,
-        say=print,
-    )
-    outflow.open()
-    loop.run_until(lambda: bool(ended))
-    loop.close()
-    return time.monotonic() - started_s
 
 
 def _archived(recording: Recording) -> Turn:

@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 
-from bench.archive import PUBLISH_LOOP
 from bench.path import OUTPUT, SINK, Turn, body, drained, wait_for
+from bench.publishing import PUBLISH_LOOP, publish
 from manager.replays.playback import playback_of
 from manager.replays.player import Player
 from manager.replays.request import ReplayRequest
 from streams.archive import SegmentKey, SegmentWriter, record_of
-from streams.broker import EventLoop, Outflow, Session, topology
-from streams.broker.properties import outgoing
+from streams.broker import EventLoop, Session, topology
 from streams.errors import StreamsError
 from streams.message import PUBLISHED_US, Message, MessageIds, now_us
 from streams.objects import Objects
@@ -91,36 +90,7 @@ def _fill(place: _Place) -> None:
 
 
 def _published(place: _Place) -> Turn:
-    """Publish as fast as the broker confirms."""
-    ids, numbers = MessageIds(), iter(range(_COUNT))
-    loop, ended = EventLoop(), list[StreamsError | None]()
-    started_s = list[float]()
-
-    def fill() -> None:
-        started_s.append(time.monotonic())
-        while outflow.has_room:
-            number = next(numbers, None)
-            if number is None:
-                outflow.finish()
-                return
-            us = now_us()
-            headers = {PUBLISHED_US: us}
-            properties = outgoing("text/plain", headers, ids.next(), None, us // 1_000_000)
-            outflow.send(properties, body(number))
-
-    outflow = Outflow(
-        loop,
-        place.settings.need_amqp(),
-        OUTPUT,
-        name="bench",
-        on_room=fill,
-        on_done=ended.append,
-        say=print,
-    )
-    outflow.open()
-    loop.run_until(lambda: bool(ended))
-    loop.close()
-    return Turn(PUBLISH_LOOP, _COUNT / (time.monotonic() - started_s[0]))
+    return Turn(PUBLISH_LOOP, _COUNT / publish(place.settings, OUTPUT, _COUNT))
 
 
 def _played(place: _Place) -> Turn:

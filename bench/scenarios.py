@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import contenders, local, objects
-from bench.archive import PUBLISH_LOOP, archive
+from bench.archive import archive
 from bench.demand import LIMIT, demand
 from bench.path import Turn, turn
+from bench.publishing import PUBLISH_LOOP
 from bench.replay import replay
 from tests.rabbit import BrokerNode
 

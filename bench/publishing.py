@@ -1,0 +1,49 @@
+"""The confirmed publish loop: as many messages as the broker takes, each confirmed."""
+
+import time
+
+from bench.path import body
+from streams.broker import EventLoop, Outflow
+from streams.broker.properties import outgoing
+from streams.errors import BrokerError
+from streams.message import PUBLISHED_US, MessageIds, now_us
+from streams.settings import Settings
+
+PUBLISH_LOOP = "limit: confirmed publish loop"
+
+
+def publish(settings: Settings, stream: str, count: int) -> float:
+    """Publish `count` messages; return the seconds from the first to the last confirm."""
+    loop, ids = EventLoop(), MessageIds()
+    numbers = iter(range(count))
+    ended: list[BrokerError | None] = []
+    started_s = 0.0
+
+    def fill() -> None:
+        nonlocal started_s
+        started_s = started_s or time.monotonic()
+        while outflow.has_room:
+            number = next(numbers, None)
+            if number is None:
+                outflow.finish()
+                return
+            us = now_us()
+            headers = {PUBLISHED_US: us}
+            properties = outgoing("text/plain", headers, ids.next(), None, us // 1_000_000)
+            outflow.send(properties, body(number))
+
+    outflow = Outflow(
+        loop,
+        settings.need_amqp(),
+        stream,
+        name="bench",
+        on_room=fill,
+        on_done=ended.append,
+        say=print,
+    )
+    outflow.open()
+    loop.run_until(lambda: bool(ended))
+    loop.close()
+    if ended[0] is not None:
+        raise ended[0]
+    return time.monotonic() - started_s
