@@ -221,7 +221,8 @@ class Slot:
             return
         alone, self._alone = self._alone, None
         clean = exit_.code == 0 and not worker.cut
-        undone = self.line.ended(clean=clean, alone=alone is not None)
+        read = alone is not None and not worker.ignored_input
+        undone = self.line.ended(clean=clean, alone=read)
         if alone is not None and not undone:
             self.through()
         self.last_words = _last_words(worker, exit_)

@@ -40,6 +40,9 @@ class Worker:
         self._on_written = on_written
         self._on_end = on_end
         self._unwritten = bytearray()
+        #: how much of the last input went into the pipe, and how much of that was left there
+        self._written_bytes = 0
+        self._left_bytes = 0
         #: what comes after that: objects, read as the program reads
         self._behind: deque[Iterator[bytes]] = deque()
         self._watched = False
@@ -67,11 +70,16 @@ class Worker:
         """Whether the program has taken everything out of its pipe."""
         if self._stdin is None or self._unwritten or self._behind:
             return False
-        answer = fcntl.ioctl(self._stdin, termios.FIONREAD, b"\0\0\0\0")
-        return bool(struct.unpack("i", answer)[0] == 0)
+        return _bytes_in(self._stdin) == 0
+
+    @property
+    def ignored_input(self) -> bool:
+        """Whether a program that has ended took nothing of its last input."""
+        return self._left_bytes >= self._written_bytes
 
     def feed_item(self, framing: Framing, item: Item) -> None:
         """Feed an input; an object is read from its file as fast as the program reads."""
+        self._written_bytes = 0
         if item.spool is None:
             self.feed(encode(framing, item.body))
         else:
@@ -121,6 +129,7 @@ class Worker:
             self._loop.call_later(_DEAF_S, self._deaf)
             return
         del self._unwritten[:written]
+        self._written_bytes += written
         self._refill()
         if not self._unwritten:
             self._watched = False
@@ -149,5 +158,10 @@ class Worker:
     def _close_stdin(self) -> None:
         if self._stdin is not None:
             self._loop.unwatch(self._stdin)
+            self._left_bytes = _bytes_in(self._stdin)
             os.close(self._stdin)
             self._stdin = None
+
+
+def _bytes_in(pipe: int) -> int:
+    return int(struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0\0\0\0"))[0])

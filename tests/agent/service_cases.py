@@ -324,6 +324,16 @@ _ANY = [
         dead=[Dead(b"close-stdin")],
     ),
     Case(
+        "ending well without a look at the input is no answer",
+        service(
+            "python3 -c 'import select; print(\"ready\"); select.select([0], [], [])'", retries=0
+        ),
+        ["a"],
+        [b"ready"],
+        repeats=True,
+        dead=[Dead(b"a", "exit status 0")],
+    ),
+    Case(
         "a crash loop is reported with its last stderr",
         ours("crashes_at_start.sh"),
         ["a", "b"],

@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -62,7 +62,8 @@ def _running(line: str) -> Iterator[subprocess.Popen[bytes]]:
     try:
         yield process
     finally:
-        os.killpg(process.pid, 9)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)
         process.wait()
         assert process.stdin is not None
         process.stdin.close()
@@ -112,3 +113,13 @@ def test_half_a_line_is_waited_for() -> None:
         began = time.monotonic()
         eventually(lambda: settling.settled(time.monotonic(), half=True), what="settled in time")
         assert time.monotonic() - began >= SETTLE_S
+
+
+def test_a_pipeline_that_falls_apart_is_never_done() -> None:
+    """While one of several children ends, the kernel's list of them may leave out the others."""
+    with _running("while :; do :; done"), _running("while :; do :; done"):  # ends come slowly
+        for _ in range(300):
+            with _running("no-such-program | cat") as process:
+                settling = _settling(process, settle_s=1000)
+                while process.poll() is None:
+                    assert not settling.settled(time.monotonic())
