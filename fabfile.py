@@ -25,13 +25,13 @@ from appliances.errors import BuildError
 from appliances.images import own
 from appliances.progress import Progress
 from appliances.services import Services
-from appliances.site import Site
 from appliances.uses import by_definitions
 from manager.client import ManagerClient
-from provision import desk, garbage, leases
+from provision import desk, garbage, leases, scrub
 from provision.errors import ProvisionError
 from provision.inventory import Inventory
 from provision.machine import Machine
+from provision.site import Site
 from streams.errors import StreamsError
 from streams.settings import Settings, find_env_file
 from tools import stack
@@ -104,7 +104,7 @@ def run_appliance(
 def save_appliance(_: Any, *, handle: str, newname: str, cloud: str = "") -> None:
     """Save a machine as an appliance's image."""
     with _site_of(handle, cloud) as (site, machine):
-        image = by_hand.save(site, machine, newname)
+        image = scrub.save(site, machine, newname)
     _print(f"image: {image.name} ({image.id})")
 
 

@@ -5,28 +5,27 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from appliances import installing, machines, scrub
+from appliances import installing, machines
 from appliances.errors import BuildError
-from appliances.machines import has_agent
 from appliances.progress import Progress
-from appliances.site import Site
 from appliances.steps import Step, left
+from provision import agent as stream_agent
 from provision.errors import ProvisionError
 from provision.machine import (
+    AGENT,
     APPLIANCE,
     ATTEMPT,
     BASE,
     HASH,
-    PREFIX,
     Image,
     Machine,
     Role,
     State,
 )
+from provision.scrub import scrub
+from provision.site import Site
 from provision.ssh import Shell
 
-#: A tag of images: whether a stream agent is in them, which then has to answer.
-AGENT = f"{PREFIX}agent"
 _KEPT_ANSWERS_S = 30.0
 
 
@@ -70,10 +69,10 @@ class Baking:
                 installing.install(shell, todo, self.variables, self.progress)
             except ProvisionError as error:
                 raise self._failed(machine, error) from error
-            agent = has_agent(shell)
+            agent = stream_agent.is_on(shell)
             with self.progress.step("scrub"):
                 key = self.site.key.public.split()[1]
-                scrub.scrub(shell, [*self.secrets, key])
+                scrub(shell, [*self.secrets, key])
             with self.progress.step(f"save {self.name}"):
                 return self._save(machine, agent=agent)
 

@@ -8,10 +8,11 @@ from appliances.errors import BuildError
 from appliances.progress import Progress
 from appliances.recipe import Recipe
 from appliances.services import Open, Services, joined, wait_for_node
-from appliances.site import Site
-from appliances.user_data import agent_file
+from provision import agent as stream_agent
 from provision.machine import Image
+from provision.site import Site
 from provision.ssh import CommandError
+from provision.user_data import agent_file
 
 _AGENT_S = 120.0
 
@@ -61,7 +62,7 @@ class BootTest:
         with self.progress.step("boot test: log in"):
             shell = stack.enter_context(self.site.shell(machine))
             installing.booted(shell)
-            machines.tell(self.site, shell, files)
+            stream_agent.tell(self.site.cloud.account.can, shell, files)
             installing.set_variables(shell, self.recipe.environment)
         for entry in self.recipe.checks:
             with self.progress.step(f"boot test: check: {entry.command}") as on_line:

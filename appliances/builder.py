@@ -5,17 +5,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from appliances import images, machines
-from appliances.baking import AGENT, Baking, OnError
+from appliances.baking import Baking, OnError
 from appliances.boot_test import BootTest
 from appliances.errors import BuildError
 from appliances.progress import Progress
 from appliances.recipe import Recipe
 from appliances.services import Open
-from appliances.site import Site
 from appliances.steps import Step, content_hash, steps
 from provision import prices
 from provision.capabilities import Capability
-from provision.machine import ROLE, Image, Role
+from provision.machine import AGENT, ROLE, Image, Role
+from provision.site import Site
 
 
 @dataclass(frozen=True)

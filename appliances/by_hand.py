@@ -1,24 +1,18 @@
 """Machines that a person starts, works on, saves and ends: the quickstart's way."""
 
-import json
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from urllib.parse import urlsplit
 
-from appliances import images, scrub, services
-from appliances.baking import AGENT
-from appliances.machines import has_agent, tell, user_data
+from appliances import images, services
 from appliances.services import Manager
-from appliances.site import Site
-from appliances.user_data import AGENT_FILE, LEASE_FILE, agent_file, lease_files
-from provision import leases
+from provision import agent, leases
 from provision.errors import ProvisionError
-from provision.machine import APPLIANCE, BASE, Image, Machine, Role
-from provision.ssh import Shell
+from provision.machine import AGENT, APPLIANCE, Machine
+from provision.site import Site
+from provision.user_data import LEASE_FILE, agent_file, lease_files, user_data
 
-_SHORT_S = 60
 _RENEW_S = 15
 _AGENT_S = 120
 
@@ -54,7 +48,7 @@ def run(
             size=size or entry.size,
             hours=hours,
             save_as=save_as,
-            user_data=user_data(site, files),
+            user_data=user_data(cloud.account.can, site.key.public, files),
             public_key=site.key.public,
             tags={APPLIANCE: appliance},
         )
@@ -62,20 +56,6 @@ def run(
     except BaseException:
         forget(joins, name)
         raise
-
-
-def save(site: Site, machine: Machine, name: str) -> Image:
-    """Save a machine as an appliance's image, without keys and identities; it stays, stopped.
-
-    Raises:
-        ProvisionError: the name is taken, the machine can't be reached, or saved.
-    """
-    site.cloud.images.check_free(name)
-    with site.shell(machine) as shell:
-        agent = has_agent(shell)
-        scrub.scrub(shell, [site.key.public.split()[1], *_passwords(shell)])
-    tags = {APPLIANCE: name, BASE: machine.image, AGENT: "yes" if agent else "no"}
-    return site.cloud.save(machine, name, tags=tags, role=Role.IMAGE)
 
 
 def terminate(site: Site, machine: Machine, manager: Manager | None) -> None:
@@ -115,20 +95,10 @@ def _let_in(
     try:
         ready = site.cloud.wait_ready(machine)
         with site.shell(ready) as shell:
-            tell(site, shell, files)
+            agent.tell(site.cloud.account.can, shell, files)
             if manager:
                 services.wait_for_node(manager, machine.name, timeout_s=_AGENT_S)
         return replace(ready, name=machine.name)
     except BaseException:
         site.cloud.terminate(machine)
         raise
-
-
-def _passwords(shell: Shell) -> list[str]:
-    """Return the passwords in the machine's agent.json."""
-    text = shell.run(f"cat {AGENT_FILE} 2>/dev/null || true", timeout_s=_SHORT_S)
-    try:
-        urls = json.loads(text)["amqp_urls"]
-    except (ValueError, KeyError, TypeError):
-        return []
-    return [password for url in urls if (password := urlsplit(url).password)]

@@ -8,14 +8,14 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
 from appliances.progress import OnLine, Progress
-from appliances.steps import STAGE, Step
+from appliances.steps import Step
+from provision.scrub import IN_MEMORY, STAGE
 from provision.ssh import CommandError, Shell
 
 log = logging.getLogger(__name__)
 
 _DONE = f"{STAGE}/done"
-#: In memory: what is in there is never in an image.
-VARIABLES = "/run/streamboss-build/env"
+VARIABLES = f"{IN_MEMORY}/env"
 _SHORT_S = 60
 _CLOUD_INIT_S = 600
 

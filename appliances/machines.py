@@ -1,17 +1,13 @@
 """Machines for a while: to build on, and to try an image."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from appliances.progress import Progress
-from appliances.site import Site
-from appliances.user_data import cloud_config, lease_files, shutdown
-from provision.capabilities import Capability
 from provision.machine import APPLIANCE, Image, Machine, Role
-from provision.ssh import Shell
+from provision.site import Site
+from provision.user_data import lease_files, shutdown, user_data
 
-#: Every image with a stream agent has this unit.
-AGENT_UNIT = "streamboss-agent.service"
 #: What a build takes at most; a builder kept after a failure gets as much again.
 HOURS = 2.0
 
@@ -33,13 +29,14 @@ def launch(
     """
     cloud = site.cloud
     lease = cloud.lease(hours, role)
+    told = {**lease_files(lease), **(files or {})}
     machine = cloud.launch(
         image.id,
         name=f"{role}-{appliance}",
         size=size,
         hours=hours,
         role=role,
-        user_data=user_data(site, {**lease_files(lease), **(files or {})}, [shutdown(lease)]),
+        user_data=user_data(cloud.account.can, site.key.public, told, [shutdown(lease)]),
         public_key=site.key.public,
         tags={APPLIANCE: appliance},
     )
@@ -48,31 +45,6 @@ def launch(
     except BaseException:
         cloud.terminate(machine)
         raise
-
-
-def user_data(site: Site, files: Mapping[str, str], commands: Sequence[Sequence[str]] = ()) -> str:
-    """Return what a machine's cloud-init is told; nothing where it is told by ssh."""
-    if told_by_ssh(site.cloud.account.can):
-        return ""
-    return cloud_config(site.key.public, files, commands)
-
-
-def told_by_ssh(can: frozenset[Capability]) -> bool:
-    """Say whether machines of a cloud that `can` do this get their files by ssh, once they are up.
-
-    Where the cloud takes no user data, or, as Nimbus, lets us in and ends machines by itself, but
-    only those that were told nothing.
-    """
-    alone = frozenset({Capability.LEASE, Capability.KEY_PAIRS})
-    return Capability.USER_DATA not in can or alone <= can
-
-
-def tell(site: Site, shell: Shell, files: Mapping[str, str]) -> None:
-    """Give a machine its files by ssh, if cloud-init didn't, and start its agent."""
-    if told_by_ssh(site.cloud.account.can):
-        for path, text in files.items():
-            shell.put_text(text, path, mode=0o600)
-        shell.run(f"systemctl start --no-block {AGENT_UNIT} || true", timeout_s=60)
 
 
 @contextmanager
@@ -93,9 +65,3 @@ def tester(
     finally:
         with progress.step("boot test: terminate"):
             site.cloud.terminate(machine)
-
-
-def has_agent(shell: Shell) -> bool:
-    """Say whether a machine has a stream agent that starts by itself."""
-    said = shell.run(f"systemctl is-enabled {AGENT_UNIT} 2>/dev/null || true", timeout_s=60)
-    return said.strip() == "enabled"

@@ -10,12 +10,11 @@ from pathlib import Path
 from appliances.recipe import FileEntry, PythonEntry, Recipe, RunEntry
 from appliances.wheels import Wheels
 from provision.machine import Image
+from provision.scrub import STAGE
 
 #: Of the rules below: another version is another hash.
 _VERSION = 1
 _SHOWN = 60
-#: Where uploads wait on the machine; gone before it is saved.
-STAGE = "/var/lib/streamboss-build"
 _APT = "apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3"
 _PACKAGES_S, _PYTHON_S, _PUT_S = 1800, 900, 600
 

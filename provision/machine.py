@@ -19,6 +19,7 @@ BASE = PREFIX + "base"  # id of the image that it was made from
 SOURCE = PREFIX + "source"  # id of the machine that an image was made from
 LEASE_UNTIL = PREFIX + "lease-until"
 SAVE_AS = PREFIX + "save-as"
+AGENT = PREFIX + "agent"  # of images: whether a stream agent is in them, yes or no
 ROLE = PREFIX + "role"
 PROTECT = PREFIX + "protect"
 

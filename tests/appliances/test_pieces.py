@@ -8,13 +8,9 @@ from typing import Any
 import pytest
 
 from appliances import uses
-from appliances.machines import told_by_ssh
 from appliances.recipe import PythonEntry, Recipe, load
 from appliances.steps import content_hash, left, steps
-from appliances.user_data import agent_file, cloud_config, reachable
 from appliances.wheels import Wheels, selected
-from provision import capabilities
-from provision.entries import Ec2Entry, LocalEntry
 from provision.errors import ProvisionError
 from provision.machine import Image
 from tests.embedded import ROOT
@@ -123,42 +119,6 @@ def test_a_project_is_known_by_its_sources(tmp_path: Path) -> None:
     assert Wheels(entry, tmp_path).digest == before
     (package / "more.py").touch()
     assert Wheels(entry, tmp_path).digest != before
-
-
-def test_a_broker_on_this_computer_is_elsewhere_for_machines() -> None:
-    local = LocalEntry(kind="local")
-    files = agent_file("local", local, {"name": "n", "amqp_urls": ["amqp://u:p@127.0.0.1:5672/v"]})
-    (text,) = files.values()
-    assert json.loads(text)["amqp_urls"] == ["amqp://u:p@10.0.2.2:5672/v"]
-    assert reachable("local", local, "amqp://u:p@broker:5672/") == "amqp://u:p@broker:5672/"
-    with pytest.raises(ProvisionError, match="can't reach a broker on") as refused:
-        reachable("far", Ec2Entry(kind="ec2"), "amqp://u:secret@127.0.0.1:5672/")
-    assert "secret" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("can", "by_ssh"),
-    [
-        (capabilities.LOCAL, False),
-        (capabilities.EC2, False),
-        (capabilities.OPENSTACK, False),
-        # saves only what was launched without user data
-        (capabilities.NIMBUS | capabilities.CLOUD_CLIENT, True),
-        (capabilities.LOCAL - {capabilities.Capability.USER_DATA}, True),
-    ],
-)
-def test_machines_are_told_by_ssh_where_cloud_init_cannot_be(
-    can: frozenset[capabilities.Capability], by_ssh: bool
-) -> None:
-    assert told_by_ssh(can) is by_ssh
-
-
-def test_user_data_is_short() -> None:
-    text = cloud_config("ssh-ed25519 AAAA me", {"/etc/streamboss/lease": "2026-01-01T00:00:00Z\n"})
-    head, _, rest = text.partition("\n")
-    assert head == "#cloud-config"
-    assert json.loads(rest)["write_files"][0]["permissions"] == "0600"
-    assert len(text) < 250
 
 
 def test_a_registered_definition_needs_its_appliance() -> None:

@@ -1,4 +1,4 @@
-"""Where appliances are built and run: one cloud, how we log in there, where we keep what."""
+"""Where machines are built and run: one cloud, how we log in there, where we keep what."""
 
 import re
 import time
@@ -25,7 +25,7 @@ _CONSOLE_S = 5.0
 
 @dataclass(frozen=True)
 class Site:
-    """One cloud, as appliances need it."""
+    """One cloud, as whoever launches machines there needs it."""
 
     cloud: Cloud
     inventory: Inventory

@@ -1,15 +1,20 @@
 """Leaving nothing on a machine that its image must not have, and looking whether it is so."""
 
+import json
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
-from appliances.errors import BuildError
-from appliances.installing import VARIABLES
-from appliances.steps import STAGE
-from appliances.user_data import AGENT_FILE, LEASE_FILE
+from provision import agent
+from provision.errors import ProvisionError
+from provision.machine import AGENT, APPLIANCE, BASE, Image, Machine, Role
+from provision.site import Site
 from provision.ssh import Shell
+from provision.user_data import AGENT_FILE, LEASE_FILE
 
-_WANTED = f"{VARIABLES}.forbidden"
-_SCRUB_S, _SEARCH_S = 300, 900
+#: What builds keep on a machine: uploads, and in memory, what is never in an image.
+STAGE, IN_MEMORY = "/var/lib/streamboss-build", "/run/streamboss-build"
+_WANTED = f"{IN_MEMORY}/forbidden"
+_SHORT_S, _SCRUB_S, _SEARCH_S = 60, 300, 900
 _KEYS = "authorized_keys"
 #: Logs stay, empty, as the files that their owners expect.
 _SCRIPT = rf"""
@@ -37,7 +42,7 @@ def scrub(shell: Shell, forbidden: Iterable[str]) -> None:
     Nobody can log in to the machine again, unless it fails.
 
     Raises:
-        BuildError: a file still holds one of them; names the file, not the text.
+        ProvisionError: a file still holds one of them; names the file, not the text.
         CommandError: something could not be removed.
     """
     texts = sorted({line for text in forbidden for line in text.splitlines() if line.strip()})
@@ -50,8 +55,32 @@ def scrub(shell: Shell, forbidden: Iterable[str]) -> None:
     )
     left = [line for line in found.split("\n") if line.startswith("/")]
     if left:
-        raise BuildError(
+        raise ProvisionError(
             f"a secret, or the key of the one who built it, is still in {', '.join(left[:5])}:"
             " it must not be in an image; remove it"
         )
     shell.run(f"rm -f /root/.ssh/{_KEYS} /home/*/.ssh/{_KEYS}", timeout_s=_SCRUB_S)
+
+
+def save(site: Site, machine: Machine, name: str) -> Image:
+    """Save a machine as an appliance's image, without keys and identities; it stays, stopped.
+
+    Raises:
+        ProvisionError: the name is taken, the machine can't be reached, or saved.
+    """
+    site.cloud.images.check_free(name)
+    with site.shell(machine) as shell:
+        has_agent = agent.is_on(shell)
+        scrub(shell, [site.key.public.split()[1], *_passwords(shell)])
+    tags = {APPLIANCE: name, BASE: machine.image, AGENT: "yes" if has_agent else "no"}
+    return site.cloud.save(machine, name, tags=tags, role=Role.IMAGE)
+
+
+def _passwords(shell: Shell) -> list[str]:
+    """Return the passwords in the machine's agent.json."""
+    text = shell.run(f"cat {AGENT_FILE} 2>/dev/null || true", timeout_s=_SHORT_S)
+    try:
+        urls = json.loads(text)["amqp_urls"]
+    except (ValueError, KeyError, TypeError):
+        return []
+    return [password for url in urls if (password := urlsplit(url).password)]

@@ -7,12 +7,33 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from provision import leases
+from provision.capabilities import Capability
 from provision.entries import CloudEntry
 from provision.errors import ProvisionError
 from provision.leases import Lease
 
 AGENT_FILE, LEASE_FILE = "/etc/streamboss/agent.json", "/etc/streamboss/lease"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def told_by_ssh(can: frozenset[Capability]) -> bool:
+    """Say whether machines of a cloud that `can` do this get their files by ssh, once they are up.
+
+    Where the cloud takes no user data, or, as Nimbus, lets us in and ends machines by itself, but
+    only those that were told nothing.
+    """
+    alone = frozenset({Capability.LEASE, Capability.KEY_PAIRS})
+    return Capability.USER_DATA not in can or alone <= can
+
+
+def user_data(
+    can: frozenset[Capability],
+    public_key: str,
+    files: Mapping[str, str],
+    commands: Sequence[Sequence[str]] = (),
+) -> str:
+    """Return what cloud-init is told on a cloud that `can` do this; nothing if ssh tells it."""
+    return "" if told_by_ssh(can) else cloud_config(public_key, files, commands)
 
 
 def cloud_config(
