@@ -27,6 +27,8 @@ FilePath = Annotated[Path, AfterValidator(_beside_the_inventory)]
 Host = Annotated[str, Field(min_length=1), AfterValidator(_bare_host)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Hours = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+#: In whatever currency the inventory has in mind.
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):
@@ -38,6 +40,7 @@ class Limits(_Strict):
 
     hours: Hours = 8784  # a year
     machines: Annotated[int, Field(ge=1)] = 20
+    price_per_day: Price | None = None  # for machines of the manager's, within any 24 hours
     user_data_bytes: Annotated[int, Field(ge=0)] = 16384
     calls_per_s: Annotated[float, Field(gt=0, le=1000)] = 5
 
@@ -65,6 +68,7 @@ class _Entry(_Strict):
     hours: Hours | None = None  # of a lease that names none; else the inventory's default
     images: dict[str, str | ImageQuery] = Field(default_factory=dict)
     sizes: dict[str, str] = Field(default_factory=dict)
+    prices: dict[str, Price] = Field(default_factory=dict)  # an hour, by size
     limits: Limits = Limits()
     ssh: Ssh = Ssh()
     #: how machines there reach what runs beside us (broker, S3); None: as we do
@@ -197,6 +201,12 @@ class ApplianceEntry(_Strict):
     recipe: FilePath | None = None
     size: str = "small"
     hours: Hours | None = None
+    #: operations at once on a machine; None: as many as its agent thinks fit, 2 for each core
+    slots: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    #: a machine that the manager launched ends after so long without work
+    idle_minutes: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10
+    #: so many of its machines are kept, also without work
+    warm: Annotated[int, Field(ge=0, le=10_000)] = 0
     #: image names or ids by cloud, where it isn't one that we built
     images: dict[str, str] = Field(default_factory=dict)
 

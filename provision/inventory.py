@@ -124,16 +124,21 @@ def _contradictions(inventory: Inventory) -> Iterator[str]:
     if clouds and default not in clouds:
         yield f"defaults: cloud: {_unknown('cloud', default, clouds)}"
     for name, entry in clouds.items():
-        hours = entry.hours or inventory.defaults.hours
-        if hours > entry.limits.hours:
-            yield (
-                f"clouds: {name}: leases of {hours:g} hours by default, "
-                f"but limits: hours is {entry.limits.hours:g}"
-            )
+        for text in _own_contradictions(entry, inventory.defaults.hours):
+            yield f"clouds: {name}: {text}"
     for name, appliance in inventory.appliances.items():
         for cloud in appliance.images:
             if cloud not in clouds:
                 yield f"appliances: {name}: images: {_unknown('cloud', cloud, clouds)}"
+
+
+def _own_contradictions(entry: CloudEntry, default_hours: float) -> Iterator[str]:
+    hours = entry.hours or default_hours
+    if hours > entry.limits.hours:
+        yield (f"leases of {hours:g} hours by default, but limits: hours is {entry.limits.hours:g}")
+    for size in entry.prices:
+        if entry.sizes and size not in (*entry.sizes, *entry.sizes.values()):
+            yield f"prices: {_unknown('size', size, entry.sizes)}"
 
 
 def _line(detail: ErrorDetails, merged: Mapping[str, Mapping[str, Any]]) -> str:

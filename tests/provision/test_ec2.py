@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from provision import prices
 from provision.attempts import Status
 from provision.cloud import Cloud
 from provision.entries import Limits
@@ -185,6 +186,16 @@ def test_the_inventorys_number_of_machines_is_the_limit(
     with pytest.raises(ProvisionError, match="allows 1") as caught:
         cloud.launch("debian", name="two", hours=1)
     assert caught.value.kind is Kind.CAPACITY
+
+
+def test_the_inventorys_price_comes_before_libclouds(
+    front: tuple[Front, int], journal: Journal
+) -> None:
+    known = prices.hourly(ec2_cloud(front[1], journal), "small")
+    assert known
+    named = ec2_cloud(front[1], journal, prices={"small": 0.5})
+    own_word = ec2_cloud(front[1], journal, prices={"t3.small": 0.25})
+    assert (prices.hourly(named, "small"), prices.hourly(own_word, "small")) == (0.5, 0.25)
 
 
 def test_a_name_that_exists_is_refused_before_anything_is_stopped(cloud: Cloud) -> None:

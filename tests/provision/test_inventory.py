@@ -72,6 +72,15 @@ appliances: {x: {siz: 3}}
             "defaults: {cloud: a}\nclouds: {a: {kind: local}}\nappliances: {x: {images: {b: y}}}",
             "appliances: x: images: unknown cloud 'b'; there are: a",
         ),
+        (
+            "clouds: {local: {kind: local, sizes: {small: s1}, prices: {s1: 0.1, smal: 0.02}}}",
+            "clouds: local: prices: unknown size 'smal'; there are: small",
+        ),
+        (
+            "defaults: {cloud: a}\nclouds: {a: {kind: local, limits: {price_per_day: -1}}}",
+            "clouds: a: limits: price_per_day: Input should be greater than or equal to 0",
+        ),
+        ("appliances: {a: {warn: 1}}", "appliances: a: warn: unknown key; did you mean 'warm'?"),
         ("clouds: [1]", "clouds: must be keys with values"),
         ("- 1", "must hold the keys"),
         ("clouds: {a: [", "expected"),

@@ -1,0 +1,1 @@
+"""Machines that come with demand and go with it: what to launch, drain and end, and why."""
