@@ -7,6 +7,7 @@ from manager.store.archives import ArchiveQueries
 from manager.store.database import database_url
 from manager.store.definitions import DefinitionQueries
 from manager.store.leases import LeaseQueries
+from manager.store.machines import MachineQueries
 from manager.store.nodes import NodeQueries
 from manager.store.operations import OperationQueries
 from manager.store.paging import Page
@@ -24,6 +25,7 @@ class Store(
     ArchiveQueries,
     ReplayQueries,
     NodeQueries,
+    MachineQueries,
     UserQueries,
     LeaseQueries,
 ):

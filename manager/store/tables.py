@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKey,
     MetaData,
     String,
+    Text,
     TypeDecorator,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -172,11 +173,60 @@ class NodeRow(Base):
     added_at: Mapped[datetime] = mapped_column(Instant, default=now)
 
 
+class MachineRow(Base):
+    """A machine that was launched, by its name as a node; kept a while after its end."""
+
+    __tablename__ = "machines"
+    node: Mapped[str] = mapped_column(String(100), primary_key=True)
+    cloud: Mapped[str] = mapped_column(String(100))
+    application: Mapped[str] = mapped_column(String(200))
+    image: Mapped[str] = mapped_column(String(200))
+    size: Mapped[str] = mapped_column(String(100))
+    phase: Mapped[str] = mapped_column(String(10))
+    why: Mapped[str] = mapped_column(String(1000))
+    term: Mapped[int]
+    launched_at: Mapped[datetime] = mapped_column(Instant)
+    phase_at: Mapped[datetime] = mapped_column(Instant)
+    ends_at: Mapped[datetime] = mapped_column(Instant)
+    handle: Mapped[str | None] = mapped_column(String(200))
+    price_per_hour: Mapped[float | None]
+    ready_at: Mapped[datetime | None] = mapped_column(Instant)
+    idle_since: Mapped[datetime | None] = mapped_column(Instant)
+    ended_at: Mapped[datetime | None] = mapped_column(Instant, index=True)
+    broken: Mapped[str] = mapped_column(String(1000))
+
+
+class BreakerRow(Base):
+    """An image whose machines failed to boot: how often in a row, and what the last one wrote."""
+
+    __tablename__ = "breakers"
+    cloud: Mapped[str] = mapped_column(String(100), primary_key=True)
+    image: Mapped[str] = mapped_column(String(200), primary_key=True)
+    application: Mapped[str] = mapped_column(String(200))
+    failed_boots: Mapped[int]
+    console: Mapped[str] = mapped_column(Text, default="")
+
+
+class LeaseWarningRow(Base):
+    """That a machine's lease ends within so many hours was said, of this end."""
+
+    __tablename__ = "lease_warnings"
+    cloud: Mapped[str] = mapped_column(String(100), primary_key=True)
+    handle: Mapped[str] = mapped_column(String(200), primary_key=True)
+    hours: Mapped[int] = mapped_column(primary_key=True)
+    ends_at: Mapped[datetime] = mapped_column(Instant)
+
+
 class LeaseRow(Base):
-    """Which manager leads: one row. `until_s` is in seconds since 1970 by the database's clock."""
+    """Which manager leads: one row. `until_s` is in seconds since 1970 by the database's clock.
+
+    `manager` stands for this database on the clouds: machines that carry it were launched by those
+    who lead here.
+    """
 
     __tablename__ = "leases"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     holder: Mapped[str | None] = mapped_column(String(200))
     term: Mapped[int]
     until_s: Mapped[float]
+    manager: Mapped[str] = mapped_column(String(32))
