@@ -9,6 +9,7 @@ from appliances import images, services
 from appliances.services import Manager
 from provision import agent, leases
 from provision.errors import ProvisionError
+from provision.images import offer
 from provision.machine import AGENT, APPLIANCE, Machine
 from provision.site import Site
 from provision.user_data import LEASE_FILE, agent_file, lease_files, user_data
@@ -19,7 +20,7 @@ _AGENT_S = 120
 
 def run(
     site: Site,
-    appliance: str,
+    wanted: str,
     *,
     hours: float | None,
     size: str | None,
@@ -28,11 +29,15 @@ def run(
 ) -> Machine:
     """Launch a machine of an appliance and wait until it lets us in; its agent answers `manager`.
 
+    `wanted`: the appliance, or one image of it as definitions are pinned to it (`NAME@HASH`).
+
     Raises:
         ProvisionError: no such image, or the machine doesn't come up; nothing is left then.
     """
-    cloud, entry = site.cloud, site.inventory.appliance(appliance)
-    image = images.of_appliance(cloud, appliance)
+    cloud = site.cloud
+    image = images.of_appliance(cloud, wanted)
+    appliance = wanted.partition("@")[0]
+    entry = site.inventory.appliance(appliance)
     hours = hours or entry.hours
     if save_as:
         cloud.images.check_free(save_as)
@@ -40,7 +45,8 @@ def run(
     files = lease_files(cloud.lease(hours))
     joins = manager if image.tags.get(AGENT) != "no" else None
     if joins:
-        files |= agent_file(cloud.name, cloud.entry, services.join(joins, name, appliance))
+        config = services.join(joins, name, offer(appliance, image))
+        files |= agent_file(cloud.name, cloud.entry, config)
     try:
         machine = cloud.launch(
             image.id,

@@ -31,7 +31,9 @@ def of_appliance(cloud: Cloud, name: str) -> Image:
     except ProvisionError as error:
         if error.kind is not Kind.GONE:
             raise
-        raise ProvisionError(f"{error}; 'fab build_appliance --name {name}' makes one") from error
+        hint = f"'fab build_appliance --name {name}' makes one"
+        hint = "'fab images' shows those that there are" if "@" in name else hint
+        raise ProvisionError(f"{error}; {hint}") from error
 
 
 def by_hash(cloud: Cloud, appliance: str, content: str) -> tuple[Image | None, Image | None]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from provision import capabilities
 from provision.entries import CloudEntry
 from provision.errors import ProvisionError
-from provision.images import by_age
+from provision.images import by_age, offer
 from provision.machine import APPLIANCE, ROLE, Image, Machine
 
 Row = tuple[str, ...]
@@ -71,8 +71,9 @@ def _asked(name: str, ask: Callable[[str], None]) -> Callable[[], str]:
 
 
 def _image(image: Image) -> Row:
-    appliance, role = image.tags.get(APPLIANCE, "-"), image.tags.get(ROLE, "-")
-    return (image.id, image.name, appliance, role, _time(image.created_at), image.cloud)
+    appliance, role = image.tags.get(APPLIANCE), image.tags.get(ROLE, "-")
+    named = offer(appliance, image) if appliance else "-"
+    return (image.id, image.name, named, role, _time(image.created_at), image.cloud)
 
 
 def _machine(machine: Machine) -> Row:

@@ -53,17 +53,17 @@ class Services:
 Open = Callable[[], AbstractContextManager[Services]]
 
 
-def join(manager: Manager, name: str, appliance: str) -> Json:
-    """Let a machine join as a node that offers `appliance`; return its agent.json."""
-    config = manager.add_node(name, offers=[appliance])
+def join(manager: Manager, name: str, offer: str) -> Json:
+    """Let a machine join as a node; return its agent.json."""
+    config = manager.add_node(name, offers=[offer])
     config.pop("slots", None)  # its agent knows how many cores the machine has
     return config
 
 
 @contextmanager
-def joined(manager: Manager, name: str, appliance: str) -> Iterator[Json]:
+def joined(manager: Manager, name: str, offer: str) -> Iterator[Json]:
     """Let a machine join for the length of a `with` block; gives its agent.json."""
-    config = join(manager, name, appliance)
+    config = join(manager, name, offer)
     try:
         yield config
     finally:

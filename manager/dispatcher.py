@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from manager.model import NodeState, Operation
+from streams.application import is_offered, is_pinned
 from streams.control import ANY_APPLICATION, OperatorReport
 
 #: A backlog should be gone in this time at the measured rate (kedacore/keda#7071).
@@ -31,8 +32,13 @@ class NodeView:
     reports: tuple[OperatorReport, ...] = ()
 
     def offers_application(self, application: str) -> bool:
-        """Say whether operations on `application` may run here."""
-        return application in self.offers or ANY_APPLICATION in self.offers
+        """Say whether operations on `application` may run here; `any` is never a pinned one."""
+        anything = ANY_APPLICATION in self.offers and not is_pinned(application)
+        return anything or self.names(application)
+
+    def names(self, application: str) -> bool:
+        """Say whether it offers `application` by name."""
+        return any(is_offered(application, offer) for offer in self.offers)
 
 
 class NodeSource(Protocol):
@@ -126,7 +132,7 @@ def _roomiest(
     if not roomy:
         return None
     application = operation.definition.application
-    return max(roomy, key=lambda n: (application in n.offers, free[n.name], n.name)).name
+    return max(roomy, key=lambda n: (n.names(application), free[n.name], n.name)).name
 
 
 def _any_ready(nodes: Iterable[NodeView]) -> bool:

@@ -14,7 +14,7 @@ from provision import leases
 from provision.capabilities import Capability
 from provision.cloud import Cloud
 from provision.errors import ProvisionError
-from provision.images import by_age
+from provision.images import by_age, of_appliance
 from provision.inventory import Inventory
 from provision.leases import Stage
 from provision.machine import (
@@ -111,8 +111,8 @@ def collect(
 
     Args:
         cloud: where.
-        uses: why images are needed, by appliance name, image id or image name: what registered
-            definitions, running operations and the inventory name.
+        uses: why images are needed, by appliance (perhaps pinned), image id or image name: what
+            registered definitions, running operations and the inventory name.
         min_age: younger images stay.
         dry_run: only say it.
         say: gets one line for each item that doesn't just stay.
@@ -235,13 +235,19 @@ def _why_kept(held: Holdings, image: Image, now: datetime, min_age: timedelta) -
     )
     if user is not None:
         return f"machine {user.id} runs from it"
-    if use := held.uses.get(image.id) or held.uses.get(image.name):
+    if use := held.uses.get(image.id) or held.uses.get(image.name) or _pinned(held, image):
         return use
     if image.tags.get(ATTEMPT, "") in held.live:
         return "a command is at work on it"
     if image.created_at is None or image.created_at > now - min_age:
         return "it is young"
     return None
+
+
+def _pinned(held: Holdings, image: Image) -> str | None:
+    """Return why this image of its appliance is needed, and no other will do."""
+    pins = ((name, use) for name, use in held.uses.items() if "@" in name)
+    return next((use for name, use in pins if of_appliance([image], name)), None)
 
 
 def _newest(images: Iterable[Image], image: Image) -> Image:

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from provision.entries import ImageQuery
 from provision.errors import Kind, ProvisionError
-from provision.machine import APPLIANCE, ROLE, Image, Role
+from provision.machine import APPLIANCE, HASH, ROLE, Image, Role
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -22,11 +22,22 @@ def newest(images: Iterable[Image], query: ImageQuery) -> Image | None:
     return max(fitting, key=by_age, default=None)
 
 
-def of_appliance(images: Iterable[Image], appliance: str) -> Image | None:
-    """Return the newest promoted image of an appliance."""
+def of_appliance(images: Iterable[Image], wanted: str) -> Image | None:
+    """Return the newest promoted image of an appliance.
+
+    `wanted` may be pinned to an image, as in definitions: `NAME@` and its hash's first digits.
+    """
+    appliance, _, pin = wanted.partition("@")
     promoted = [i for i in images if i.available and i.tags.get(ROLE) == Role.IMAGE]
     fitting = [image for image in promoted if image.tags.get(APPLIANCE) == appliance]
-    return max(fitting, key=by_age, default=None)
+    pinned = [image for image in fitting if image.tags.get(HASH, "").startswith(pin)]
+    return max(pinned, key=by_age, default=None)
+
+
+def offer(appliance: str, image: Image) -> str:
+    """Return what nodes of an appliance's image offer: also a definition that is pinned to it."""
+    content = image.tags.get(HASH)
+    return f"{appliance}@{content}" if content else appliance
 
 
 def named(images: Iterable[Image], wanted: str) -> Image | None:

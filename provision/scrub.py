@@ -1,12 +1,13 @@
 """Leaving nothing on a machine that its image must not have, and looking whether it is so."""
 
 import json
+import secrets
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from provision import agent
 from provision.errors import ProvisionError
-from provision.machine import AGENT, APPLIANCE, BASE, Image, Machine, Role
+from provision.machine import AGENT, APPLIANCE, BASE, HASH, Image, Machine, Role
 from provision.site import Site
 from provision.ssh import Shell
 from provision.user_data import AGENT_FILE, LEASE_FILE
@@ -72,7 +73,12 @@ def save(site: Site, machine: Machine, name: str) -> Image:
     with site.shell(machine) as shell:
         has_agent = agent.is_on(shell)
         scrub(shell, [site.key.public.split()[1], *_passwords(shell)])
-    tags = {APPLIANCE: name, BASE: machine.image, AGENT: "yes" if has_agent else "no"}
+    tags = {
+        APPLIANCE: name,
+        BASE: machine.image,
+        AGENT: "yes" if has_agent else "no",
+        HASH: secrets.token_hex(6),
+    }
     return site.cloud.save(machine, name, tags=tags, role=Role.IMAGE)
 
 

@@ -13,6 +13,7 @@ from pydantic import (
     field_validator,
 )
 
+from streams.application import application_problem
 from streams.errors import DefinitionError
 from streams.framing import Framing
 
@@ -78,6 +79,13 @@ class ProcessDefinition(_Strict):
     max_output_bytes: Annotated[int, Field(ge=1)] = 1024**3
     limits: Limits = Limits()
     settle_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 2
+
+    @field_validator("application")
+    @classmethod
+    def _pinned_well(cls, value: str) -> str:
+        if wrong := application_problem(value):
+            raise ValueError(wrong)
+        return value
 
     @field_validator("exec", "cwd", "argv", "environment")
     @classmethod

@@ -32,7 +32,7 @@ def desk() -> Iterator[Desk]:
 
 def _images(desk: Desk, name: str) -> list[str]:
     lines = desk.fab("images").splitlines()
-    return [line.split()[1] for line in lines if line.split()[2] == name]
+    return [line.split()[1] for line in lines if line.split()[2].partition("@")[0] == name]
 
 
 def test_a_kept_build_goes_on_at_the_step_that_failed(desk: Desk) -> None:

@@ -64,7 +64,7 @@ def test_an_appliance_is_built_used_saved_and_ended(desk: Desk) -> None:
     # Then it can be saved again, without what makes it this one machine, and ended
     desk.fab("renew", "--handle", handle, "--hours", "2")
     desk.fab("save_appliance", "--handle", handle, "--newname", "mine")
-    assert " mine " in desk.fab("images")
+    assert " mine@" in desk.fab("images")
     desk.fab("terminate", "--handle", handle)
     assert not desk.left()
     desk.fab("collect_garbage")

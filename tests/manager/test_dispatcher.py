@@ -43,6 +43,16 @@ def test_a_node_that_names_the_application_comes_first() -> None:
     assert place([(ONE, 1), (TWO, 1)], nodes, {}).nodes == {"one": {"named": 1}, "two": {"any": 1}}
 
 
+def test_a_pinned_operation_runs_on_its_image_alone() -> None:
+    pinned = operation("pinned", "a", "b", application="test@04a0")
+    other = [node("any", slots=200), node("newer", offers=("test@b1b1b1b1b1b1",))]
+    refused = place([(pinned, 1)], other, {})
+    assert refused.failed == {"pinned"}
+    assert "no node offers the application 'test@04a0'" in refused.unplaced["pinned"]
+    own = node("own", slots=1, offers=("test@04a05a5d4345",))
+    assert place([(pinned, 1)], [*other, own], {}).nodes == {"pinned": {"own": 1}}
+
+
 def test_full_nodes_and_missing_applications_are_told_apart() -> None:
     full = place([(ONE, 1), (TWO, 1)], [node("n1", slots=1)], {})
     assert full.unplaced == {"two": "waits for a free slot on n1"}

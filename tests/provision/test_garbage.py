@@ -14,6 +14,7 @@ from provision.leases import TAIL, written
 from provision.machine import (
     APPLIANCE,
     ATTEMPT,
+    HASH,
     LEASE_UNTIL,
     OWNER,
     PROTECT,
@@ -92,6 +93,12 @@ def test_machines_are_collected_by_lease_and_purpose(
         ([_image(), _image("ami-2", NOW)], {}, Act.REMOVE),
         ([_image(), _image("ami-2", NOW)], {"uses": {"ami-1": "pinned"}}, Act.KEEP),
         ([_image(), _image("ami-2", NOW)], {"uses": {"app": "definition 3"}}, Act.REMOVE),
+        ([_image(), _image("ami-2", NOW)], {"uses": {"app@04a0": "definition 3"}}, Act.REMOVE),
+        (
+            [_image(more={HASH: "04a05a5d4345"}), _image("ami-2", NOW)],
+            {"uses": {"app@04a0": "definition 3"}},
+            Act.KEEP,
+        ),
         ([_image(), _image("ami-2", NOW)], {"machines": [_machine()]}, Act.KEEP),
         ([_image(more={PROTECT: "yes"}), _image("ami-2", NOW)], {}, Act.KEEP),
         ([_image(made=YOUNG), _image("ami-2", NOW)], {}, Act.KEEP),
