@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from manager import events
+from manager.events import Event
 from manager.model import ArchiveStatus, NodeState, Operation, OperationStatus
 from manager.rates import RateMeter, Rates, summed
 from manager.reconcile.plan import Verdict
@@ -69,7 +70,7 @@ class Board:
         """Take the nodes' counters in."""
         return Load(reports, self._meter.look(reports), depths)
 
-    def judge(self, verdicts: Mapping[str, Verdict], load: Load) -> list[bytes]:
+    def judge(self, verdicts: Mapping[str, Verdict], load: Load) -> list[Event]:
         """Keep what was decided of each operation; return an event for each change of state."""
         before, self.statuses = (
             self.statuses,
@@ -88,7 +89,7 @@ class Board:
             if name not in before or before[name].state is not status.state
         ]
 
-    def see_nodes(self, nodes: Mapping[str, NodeState]) -> list[bytes]:
+    def see_nodes(self, nodes: Mapping[str, NodeState]) -> list[Event]:
         """Keep each node's state; return an event for each change."""
         before, self._nodes = self._nodes, dict(nodes)
         return [
@@ -97,7 +98,7 @@ class Board:
             if before.get(name) is not state
         ]
 
-    def see_archives(self, archives: Mapping[str, ArchiveStatus]) -> list[bytes]:
+    def see_archives(self, archives: Mapping[str, ArchiveStatus]) -> list[Event]:
         """Keep how each archive is; return an event for each change of state."""
         before, self.archives = self.archives, archives
         return [
@@ -112,7 +113,7 @@ class Board:
             if stream not in before or before[stream].state is not status.state
         ]
 
-    def see_replays(self, replays: Mapping[str, tuple[ReplayState, str]]) -> list[bytes]:
+    def see_replays(self, replays: Mapping[str, tuple[ReplayState, str]]) -> list[Event]:
         """Keep the state of each replay, with its reason; return an event for each change."""
         if self._replays is None:  # what had ended before this manager began is no news
             self._replays = {r: told for r, told in replays.items() if told[0] not in UNFINISHED}

@@ -1,5 +1,6 @@
 """The manager's own use of the broker: topology, nodes' users, control messages, dead letters."""
 
+import json
 import secrets
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -8,6 +9,7 @@ from typing import TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from manager import dead_letters, permissions
+from manager.events import Event
 from manager.model import Backlog, DeadLetter, Operation
 from streams import control, names
 from streams.broker import BrokerThread, Channel, Session, topology
@@ -217,8 +219,9 @@ class ManagerBroker:
             lambda session: session.publish(names.CONTROL_EXCHANGE, message, routing_key=key)
         )
 
-    def publish_event(self, body: bytes) -> None:
+    def publish_event(self, event: Event) -> None:
         """Publish onto the stream `streamboss.events`."""
+        body = json.dumps(event.document()).encode()
         message = Message(body, content_type="application/json")
         exchange = names.exchange(names.EVENTS_STREAM)
         self._thread.call(lambda session: session.publish(exchange, message, mandatory=False))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 
@@ -182,9 +182,23 @@ class ManagerClient:
         """Give a user another password or role; return the user."""
         return self._json("PATCH", _path("users", name), changes)
 
-    def create_token(self, name: str) -> str:
+    def tokens(self, name: str) -> Objects:
+        """Return a user's tokens: id, label, when made and last used."""
+        return list(self._pages(_path("users", name, "tokens")))
+
+    def create_token(self, name: str, label: str = "") -> str:
         """Return a new token that logs a user in; it is shown this once."""
-        return str(self._json("POST", _path("users", name, "tokens"))["token"])
+        return str(self._json("POST", _path("users", name, "tokens"), {"label": label})["token"])
+
+    def revoke_token(self, name: str, token: str) -> None:
+        """End a user's token, by its id."""
+        self._json("DELETE", _path("users", name, "tokens", token))
+
+    def activity(self, *, limit: int, **asked: str) -> Objects:
+        """Return the latest events, the newest first; `asked` is `kind`, `name` or `by`."""
+        query = urlencode({"limit": limit, **asked})
+        objects: Objects = self._json("GET", f"activity/?{query}")["objects"]
+        return objects
 
     def remove_subscription(self, stream: str, name: str) -> int:
         """Remove a subscription; return how many messages waited in it."""

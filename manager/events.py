@@ -1,9 +1,47 @@
-"""What happens, as messages on the stream `streamboss.events`: every change of state, JSON."""
+"""What happens: every change of state, with its cause, and whatever a person did.
 
-import json
+Kept by the store as the activity, and told on the stream `streamboss.events`, in JSON.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 VERSION = 1
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to `name`: `<kind>.<what>`. Without `by` nobody in person did it."""
+
+    event: str
+    name: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    by: str = ""
+    at: datetime = field(default_factory=_now)
+
+    @property
+    def kind(self) -> str:
+        """What it happened to: an operation, a stream, a node ..."""
+        return self.event.partition(".")[0]
+
+    def document(self) -> dict[str, Any]:
+        """Return it as it is told and exported."""
+        at = self.at.isoformat(timespec="milliseconds")
+        by = {"by": self.by} if self.by else {}
+        return {
+            "v": VERSION,
+            "event": self.event,
+            "at": at,
+            self.kind: self.name,
+            **by,
+            **self.fields,
+        }
 
 
 def state_changed(
@@ -14,13 +52,7 @@ def state_changed(
     after: str,
     reason: str,
     nodes: tuple[str, ...] = (),
-) -> bytes:
+) -> Event:
     """Return the event that an operation (or a node) is in another state than before."""
-    return _event(
-        f"{kind}.state", {kind: name, "from": before, "to": after, "reason": reason, "nodes": nodes}
-    )
-
-
-def _event(event: str, fields: dict[str, object]) -> bytes:
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    return json.dumps({"v": VERSION, "event": event, "at": at, **fields}).encode()
+    fields = {"from": before, "to": after, "reason": reason, "nodes": list(nodes)}
+    return Event(f"{kind}.state", name, fields)

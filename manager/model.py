@@ -74,6 +74,16 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """A token that logs a user in. `id` tells it from others, and logs nobody in."""
+
+    id: str
+    label: str
+    created_at: datetime
+    used_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """A registered process definition; `version` rises with each change."""
 

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
@@ -32,6 +31,7 @@ from manager.model import (
 from manager.reconcile.apply import Applier
 from manager.reconcile.plan import Memory, Observed, Plan, plan
 from manager.replays.state import ReplayState
+from manager.teller import Keeper, Teller
 from manager.watch import BrokerWatch
 from streams import names
 from streams.control import LATE_S
@@ -45,11 +45,9 @@ LOOK_S = 2.0
 REFRESH_S = 30.0
 #: How often the depths of queues are read while something is wanted.
 DEPTHS_S = 5.0
-#: Events that wait for the broker; older ones are dropped.
-_MOST_UNSAID = 10_000
 
 
-class RuntimeStore(LeaseStore, Protocol):
+class RuntimeStore(LeaseStore, Keeper, Protocol):
     """What the runtime needs of the store."""
 
     def list_operations(self) -> list[Operation]:
@@ -84,10 +82,10 @@ class Runtime:
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
         self._started_s = time.monotonic()
         self._memory: Mapping[str, Memory] = {}
-        self._unsaid: deque[bytes] = deque(maxlen=_MOST_UNSAID)
         self._queues: Mapping[str, int] = {}
         self._archives: list[Archive] = []
         self._depths_clock, self._refresh_clock = Clock(), Clock()
+        self._teller = Teller(store, self.broker)
         self._ensured = self._is_settled = False
         self._term: int | None = None
         self._planned_term: int | None = None
@@ -292,7 +290,4 @@ class Runtime:
         happened += self._board.see_archives({a.stream: s for a, s in self._archives_now()})
         if self._term is None:
             return
-        self._unsaid.extend(happened)
-        while self._unsaid:
-            self.broker.publish_event(self._unsaid[0])  # raises: said at the next look
-            self._unsaid.popleft()
+        self._teller.tell(happened)

@@ -99,14 +99,14 @@ class Users:
         raise ConflictError(f"user {name!r} exists already, with another role or password")
 
     def change(self, name: str, *, password: str | None, role: Role | None) -> User:
-        """Give a user another password, which ends all tokens, or another role."""
+        """Give a user another password, which ends all tokens and sessions, or another role."""
         password_hash = None if password is None else self._hash(password)
         return self._store.update_user(name, role=role, password_hash=password_hash)
 
-    def new_token(self, name: str) -> str:
+    def new_token(self, name: str, label: str = "") -> str:
         """Return a new token that logs this user in. It is kept only as a hash."""
         token = secrets.token_urlsafe(_TOKEN_BYTES)
-        self._store.add_token(name, _token_hash(token))
+        self._store.add_token(name, _token_hash(token), label)
         return token
 
     def _put_admin(self, name: str, password: str) -> None:

@@ -128,6 +128,7 @@ _TITLES = {
     "lag_messages": "lag",
 }
 _WHOLE_CHARACTERS = 24
+_TIMES = frozenset({"last_seen", "failed_at", "first_at", "last_at", "at", "created_at", "used_at"})
 #: How states look on a terminal; their words say the same.
 _COLOURS = {
     "running": "green",
@@ -172,7 +173,7 @@ def _seen(column: str, value: object) -> str:
     """Return a value as people compare it: sizes in words, times as on their own clock."""
     if column.endswith("_bytes") and isinstance(value, int):
         return f"{value / 1024**2:,.0f} MiB"
-    if column in {"last_seen", "failed_at", "first_at", "last_at"} and isinstance(value, str):
+    if column in _TIMES and isinstance(value, str):
         with suppress(ValueError):
             return local_time(value)
     return cell(value)

@@ -48,6 +48,7 @@ COMMANDS = {
     "nodes": "nodes",
     "node": "nodes",
     "user": "users",
+    "activity": "activity",
 }
 #: Under which heading `--help` lists the commands of a module.
 HEADINGS = {
@@ -68,6 +69,7 @@ HEADINGS = {
     "services": "Services and access",
     "nodes": "Services and access",
     "users": "Services and access",
+    "activity": "Services and access",
 }
 #: How the shell's completion asks: the line so far.
 _COMPLETED = "_TYPER_COMPLETE_ARGS", "COMP_WORDS"

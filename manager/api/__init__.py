@@ -7,6 +7,7 @@ answers. Nothing here touches SQL or AMQP.
 from fastapi import FastAPI
 
 from manager.api import (
+    activity,
     archives,
     health,
     nodes,
@@ -34,6 +35,7 @@ _PLACES = (
     nodes,
     users,
     subscriptions,
+    activity,
     health,
 )
 

@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter
 
-from manager import archives
+from manager.actions import archives as actions
 from manager.api import views
 from manager.api.answers import Answer, Asked, made
 from manager.api.bodies import ArchiveBody, Body, parse, takes
-from manager.api.logins import Maker, Parts, Viewer, must_own
+from manager.api.logins import Maker, Parts, Viewer
 from manager.api.paths import Name
 from manager.model import Archive
 from manager.services import Services
@@ -35,11 +35,8 @@ def get_archive(name: Name, _: Viewer, services: Parts) -> Answer:
 def put_archive(name: Name, user: Maker, services: Parts, raw: Body) -> Answer:
     """Begin to archive a stream (201), or change how it is archived (200)."""
     body = parse(ArchiveBody, raw or b"{}")
-    services.store.get_stream(name)
-    if found := services.store.find_archive(name):
-        must_own(user, found.owner, f"the archive of stream {name!r}")
-    begun = archives.begin(
-        services, name, user.name, passive=body.passive, keep_days=body.keep_days
+    begun = actions.begin_archive(
+        services, user, name, passive=body.passive, keep_days=body.keep_days
     )
     return made(_view(services, services.store.get_archive(name)), created=begun)
 
@@ -47,9 +44,7 @@ def put_archive(name: Name, user: Maker, services: Parts, raw: Body) -> Answer:
 @router.delete("/streams/{name}/archive/")
 def delete_archive(name: Name, user: Maker, services: Parts) -> Answer:
     """Stop archiving: what waits is stored, then its state is `stopped`. Segments stay."""
-    must_own(user, services.store.get_archive(name).owner, f"the archive of stream {name!r}")
-    archives.stop(services, name)
-    return Answer(_view(services, services.store.get_archive(name)))
+    return Answer(_view(services, actions.stop_archive(services, user, name)))
 
 
 def _view(services: Services, archive: Archive) -> views.Json:

@@ -154,6 +154,12 @@ class UserPatch(Strict):
     role: _Role | None = None
 
 
+class TokenBody(Strict):
+    """A token; `label` says what it is for."""
+
+    label: Annotated[str, Field(max_length=100)] = ""
+
+
 class RedriveBody(Strict):
     """How many dead letters to give back; null is all."""
 
@@ -241,5 +247,6 @@ KINDS: Sequence[type[BaseModel]] = (
     NodeBody,
     UserBody,
     UserPatch,
+    TokenBody,
     RedriveBody,
 )

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from manager.errors import ForbiddenError, UnauthorizedError
-from manager.model import Role, User
+from manager.errors import UnauthorizedError
+from manager.model import User
+from manager.roles import must_be_admin, must_make
 from manager.services import Services
 
 _HOW = "log in with HTTP basic authentication or 'Authorization: Bearer TOKEN'"
@@ -44,47 +45,19 @@ Viewer = Annotated[User, Depends(current_user)]
 
 
 def current_maker(user: Viewer) -> User:
-    """Return who asks, if they may make things.
-
-    Raises:
-        ForbiddenError: they may only look.
-    """
-    if user.role is Role.VIEWER:
-        raise ForbiddenError(f"user {user.name!r} may only look (role 'viewer')")
+    """Return who asks, if they may make things; that is said before what is wrong with a body."""
+    must_make(user)
     return user
 
 
 def current_admin(user: Viewer) -> User:
-    """Return who asks, if they are an admin.
-
-    Raises:
-        ForbiddenError: they aren't.
-    """
-    if user.role is not Role.ADMIN:
-        raise ForbiddenError(
-            f"only admins do this: user {user.name!r} has role {user.role.value!r}"
-        )
+    """Return who asks, if they are an admin."""
+    must_be_admin(user)
     return user
 
 
 Maker = Annotated[User, Depends(current_maker)]
 Admin = Annotated[User, Depends(current_admin)]
-
-
-def must_own(user: User, owner: str, what: str) -> None:
-    """Do nothing if `user` may change what `owner` made.
-
-    Raises:
-        ForbiddenError: they may not.
-    """
-    if user.role is not Role.ADMIN and user.name != owner:
-        whose = f"belongs to {owner!r}" if owner else "is the manager's own"
-        raise ForbiddenError(f"{what} {whose}: only its owner and admins change it")
-
-
-def sees(user: User) -> str | None:
-    """Return whose definitions `user` sees; None is everybody's."""
-    return None if user.role is Role.ADMIN else user.name
 
 
 def _name_and_password(encoded: str) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from manager import topology
+from manager.actions import nodes as actions
 from manager.api import views
 from manager.api.answers import Answer, Asked, made
 from manager.api.bodies import Body, NodeBody, parse, takes
@@ -28,7 +28,7 @@ def list_nodes(_: Viewer, services: Parts, asked: Asked) -> Answer:
 def add_node(admin: Admin, services: Parts, raw: Body) -> Answer:
     """Add a node: answers once with `config`, the content of its agent.json."""
     body = parse(NodeBody, raw)
-    addresses = topology.add_node(services, body.name, admin.name)
+    addresses = actions.add_node(services, admin, body.name)
     config = {**body.model_dump(), "amqp_urls": addresses}
     return made({**_one(services, body.name), "config": config}, created=True)
 
@@ -40,9 +40,9 @@ def get_node(name: Name, _: Viewer, services: Parts) -> Answer:
 
 
 @router.delete("/{name}/", status_code=204, response_class=Response)
-def remove_node(name: Name, _: Admin, services: Parts) -> None:
+def remove_node(name: Name, admin: Admin, services: Parts) -> None:
     """Remove a node; its connections are closed, its operations go elsewhere."""
-    topology.remove_node(services, name)
+    actions.remove_node(services, admin, name)
 
 
 def _all(services: Services) -> list[views.Json]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from manager import topology
+from manager.actions import operations as actions
 from manager.api import views
 from manager.api.answers import Answer, Asked, made
 from manager.api.bodies import (
@@ -19,10 +19,11 @@ from manager.api.bodies import (
     problems,
     takes,
 )
-from manager.api.logins import Maker, Parts, Viewer, must_own, sees
+from manager.api.logins import Maker, Parts, Viewer
 from manager.api.paths import Name
 from manager.errors import InvalidError, NotFoundError
 from manager.model import Backlog, Definition, Instances, Operation, OperationStatus, User
+from manager.roles import sees
 from manager.services import Services
 from streams.names import EVENTS_STREAM
 
@@ -40,7 +41,7 @@ def list_operations(_: Viewer, services: Parts, asked: Asked) -> Answer:
 def create_operation(user: Maker, services: Parts, raw: Body) -> Answer:
     """Create an operation and the streams it lacks; 200 if it exists already like this."""
     wanted, given = _wanted(services, user, load(raw))
-    operation, created = topology.create_operation(services, wanted, given)
+    operation, created = actions.create_operation(services, user, wanted, given)
     return made(_view(services, operation), created=created)
 
 
@@ -53,24 +54,22 @@ def get_operation(name: Name, _: Viewer, services: Parts) -> Answer:
 @router.patch("/{name}/", openapi_extra=takes(OperationPatch))
 def change_operation(name: Name, user: Maker, services: Parts, raw: Body) -> Answer:
     """Change what the body names: demand, instances, times, backlog, definition."""
-    _owned(services, user, name)
-    change = _change(services, user, load(raw))
-    return Answer(_view(services, topology.change_operation(services, name, change)))
+    actions.owned_operation(services, user, name)  # said before what is wrong with the body
+    change = change_of(services, user, load(raw))
+    return Answer(_view(services, actions.change_operation(services, user, name, change)))
 
 
 @router.delete("/{name}/")
 def delete_operation(name: Name, user: Maker, services: Parts) -> Answer:
     """Remove an operation; says how many messages went with it."""
-    _owned(services, user, name)
-    messages, dead_letters = topology.remove_operation(services, name)
+    messages, dead_letters = actions.remove_operation(services, user, name)
     return Answer({"name": name, "messages": messages, "dead_letters": dead_letters})
 
 
 @router.post("/{name}/purge/")
 def purge(name: Name, user: Maker, services: Parts) -> Answer:
     """Throw away what waits in an operation's queue."""
-    _owned(services, user, name)
-    return Answer({"purged": services.runtime.broker.purge(name)})
+    return Answer({"purged": actions.purge(services, user, name)})
 
 
 @router.get("/{name}/dead-letters/")
@@ -83,16 +82,14 @@ def list_dead_letters(name: Name, _: Viewer, services: Parts, asked: Asked) -> A
 @router.delete("/{name}/dead-letters/")
 def purge_dead_letters(name: Name, user: Maker, services: Parts) -> Answer:
     """Throw away an operation's dead letters."""
-    _owned(services, user, name)
-    return Answer({"purged": services.runtime.broker.purge_dead(name)})
+    return Answer({"purged": actions.purge_dead_letters(services, user, name)})
 
 
 @router.post("/{name}/redrive/", openapi_extra=takes(RedriveBody, required=False))
 def redrive(name: Name, user: Maker, services: Parts, raw: Body) -> Answer:
     """Give an operation its dead letters again, attempts from 1."""
     body = parse(RedriveBody, raw or b"{}")
-    _owned(services, user, name)
-    return Answer({"redriven": services.runtime.broker.redrive(name, body.limit)})
+    return Answer({"redriven": actions.redrive(services, user, name, body.limit)})
 
 
 @router.get("/{name}/logs/")
@@ -100,12 +97,6 @@ def list_logs(name: Name, _: Viewer, services: Parts, asked: Asked) -> Answer:
     """List the last lines of an operation's stderr, oldest first."""
     services.store.get_operation(name)
     return asked.cut(services.runtime.logs(name), views.log_entry)
-
-
-def _owned(services: Services, user: User, name: str) -> Operation:
-    operation = services.store.get_operation(name)
-    must_own(user, operation.owner, f"operation {name!r}")
-    return operation
 
 
 def _wanted(services: Services, user: User, values: Any) -> tuple[Operation, set[str]]:
@@ -127,7 +118,7 @@ def _wanted(services: Services, user: User, values: Any) -> tuple[Operation, set
     return operation, set(values)
 
 
-def _change(services: Services, user: User, values: Any) -> Callable[[Operation], Operation]:
+def change_of(services: Services, user: User, values: Any) -> Callable[[Operation], Operation]:
     """Return what makes of an operation one with what a body names."""
     definition, unknown = _definition(services, user, values)
     if found := [*problems(OperationPatch, values), *unknown]:

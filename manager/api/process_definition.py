@@ -5,10 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
+from manager.actions import definitions as actions
 from manager.api import views
 from manager.api.answers import Answer, Asked, made
 from manager.api.bodies import MAX_ID, Body, DefinitionBody, load, takes
-from manager.api.logins import Maker, Parts, Viewer, sees
+from manager.api.logins import Maker, Parts, Viewer
+from manager.roles import sees
 from streams.definition import ProcessDefinition
 
 router = APIRouter(prefix="/api/process_definition", tags=["process definitions"])
@@ -25,7 +27,7 @@ def list_definitions(user: Viewer, services: Parts, asked: Asked) -> Answer:
 @router.post("/", status_code=201, openapi_extra=takes(DefinitionBody))
 def create_definition(user: Maker, services: Parts, raw: Body) -> Answer:
     """Register a process definition."""
-    created = services.store.create_definition(user.name, _checked(raw))
+    created = actions.create_definition(services, user, _checked(raw))
     return made(views.definition(created), created=True)
 
 
@@ -38,15 +40,14 @@ def get_definition(number: Id, user: Viewer, services: Parts) -> Answer:
 @router.put("/{number}/", openapi_extra=takes(DefinitionBody))
 def update_definition(number: Id, user: Maker, services: Parts, raw: Body) -> Answer:
     """Make a new version; operations that use it restart by draining."""
-    changed = services.store.update_definition(number, _checked(raw), owner=sees(user))
-    services.runtime.poke()
+    changed = actions.update_definition(services, user, number, _checked(raw))
     return Answer(views.definition(changed))
 
 
 @router.delete("/{number}/", status_code=204, response_class=Response)
 def delete_definition(number: Id, user: Maker, services: Parts) -> None:
     """Remove a process definition that no operation uses."""
-    services.store.delete_definition(number, owner=sees(user))
+    actions.delete_definition(services, user, number)
 
 
 def _checked(raw: bytes) -> ProcessDefinition:

@@ -7,10 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
+from manager.actions import archives as actions
 from manager.api import views
 from manager.api.answers import Answer, Asked, made
 from manager.api.bodies import Body, ReplayBody, ReplayPatch, parse, takes
-from manager.api.logins import Maker, Parts, Viewer, must_own
+from manager.api.logins import Maker, Parts, Viewer
 from manager.api.paths import Name
 from manager.replays.request import ReplayRequest
 from manager.replays.speed import Speed
@@ -41,13 +42,7 @@ def list_replays(name: Name, _: Viewer, services: Parts, asked: Asked) -> Answer
 def create_replay(name: Name, user: Maker, services: Parts, raw: Body) -> Answer:
     """Play a stream's archive onto it again, or onto another stream of yours."""
     request = _request(name, parse(ReplayBody, raw or b"{}"))
-    services.store.get_stream(name)
-    onto = services.store.get_stream(request.onto)
-    must_own(user, onto.owner, f"stream {request.onto!r}")
-    services.runtime.place.must_hold(name)
-    replay = services.store.create_replay(request, user.name)
-    services.runtime.poke()
-    return made(views.replay(replay), created=True)
+    return made(views.replay(actions.create_replay(services, user, request)), created=True)
 
 
 @router.get("/streams/{name}/replays/{replay}/")
@@ -60,18 +55,14 @@ def get_replay(name: Name, replay: Id, _: Viewer, services: Parts) -> Answer:
 def change_replay(name: Name, replay: Id, user: Maker, services: Parts, raw: Body) -> Answer:
     """Pause a replay (`paused`), or let it go on where it was (`running`)."""
     body = parse(ReplayPatch, raw)
-    must_own(user, services.store.get_replay(name, replay).owner, f"replay {replay}")
-    changed = services.store.ask_replay(name, replay, body.wanted)
-    services.runtime.poke()
+    changed = actions.ask_replay(services, user, name, replay, body.wanted)
     return Answer(views.replay(changed))
 
 
 @router.delete("/streams/{name}/replays/{replay}/", status_code=204, response_class=Response)
 def cancel_replay(name: Name, replay: Id, user: Maker, services: Parts) -> None:
     """Cancel a replay, and forget it; what was played stays played."""
-    must_own(user, services.store.get_replay(name, replay).owner, f"replay {replay}")
-    services.store.delete_replay(name, replay)
-    services.runtime.poke()
+    actions.cancel_replay(services, user, name, replay)
 
 
 def _request(stream: str, body: ReplayBody) -> ReplayRequest:

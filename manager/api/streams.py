@@ -3,11 +3,11 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from manager import topology
+from manager.actions import streams as actions
 from manager.api import views
 from manager.api.answers import Answer, Asked, made
 from manager.api.bodies import Body, StreamBody, parse, takes
-from manager.api.logins import Maker, Parts, Viewer, must_own
+from manager.api.logins import Maker, Parts, Viewer
 from manager.api.paths import Name
 from manager.model import Stream
 
@@ -26,7 +26,7 @@ def list_streams(_: Viewer, services: Parts, asked: Asked) -> Answer:
 def create_stream(user: Maker, services: Parts, raw: Body) -> Answer:
     """Create a stream; 200 if it exists already."""
     body = parse(StreamBody, raw)
-    stream, created = topology.create_stream(services, body.name, user.name)
+    stream, created = actions.create_stream(services, user, body.name)
     return made(_view(services, stream), created=created)
 
 
@@ -39,8 +39,7 @@ def get_stream(name: Name, _: Viewer, services: Parts) -> Answer:
 @router.delete("/{name}/", status_code=204, response_class=Response)
 def delete_stream(name: Name, user: Maker, services: Parts) -> None:
     """Remove a stream that nobody uses."""
-    must_own(user, services.store.get_stream(name).owner, f"stream {name!r}")
-    topology.remove_stream(services, name)
+    actions.remove_stream(services, user, name)
 
 
 def _view(services: Parts, stream: Stream) -> views.Json:

@@ -2,9 +2,10 @@
 
 from fastapi import APIRouter
 
+from manager.actions import streams as actions
 from manager.api import views
 from manager.api.answers import Answer, Asked
-from manager.api.logins import Maker, Parts, Viewer, must_own
+from manager.api.logins import Maker, Parts, Viewer
 from manager.api.paths import Name
 from manager.errors import NotFoundError
 from manager.services import Services
@@ -29,10 +30,7 @@ def get_subscription(stream: Name, name: Name, _: Viewer, services: Parts) -> An
 def remove_subscription(stream: Name, name: Name, user: Maker, services: Parts) -> Answer:
     """Remove a subscription, as its stream's owner; says how many messages went with it."""
     found = _one(services, stream, name)
-    known = services.store.find_stream(stream)
-    must_own(user, known.owner if known else "", f"stream {stream!r}")
-    messages = services.runtime.broker.remove_subscription(stream, name)
-    services.runtime.poke()
+    messages = actions.remove_subscription(services, user, stream, name)
     return Answer({**found, "messages": messages})
 
 

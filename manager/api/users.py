@@ -1,16 +1,21 @@
 """`/api/users/`: for admins; everybody may see and renew their own login."""
 
-from fastapi import APIRouter
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
+from manager.actions import users as actions
 from manager.api import views
 from manager.api.answers import Answer, Asked, made
-from manager.api.bodies import Body, UserBody, UserPatch, parse, takes
-from manager.api.logins import Admin, Parts, Viewer, current_admin
+from manager.api.bodies import Body, TokenBody, UserBody, UserPatch, parse, takes
+from manager.api.logins import Admin, Parts, Viewer
 from manager.api.paths import Name
-from manager.model import User
+from manager.roles import must_be
 
 router = APIRouter(prefix="/api/users", tags=["users"])
+TokenId = Annotated[str, Path(pattern="^[0-9a-f]{12}$")]
 
 
 @router.get("/")
@@ -21,17 +26,17 @@ def list_users(_: Admin, services: Parts, asked: Asked) -> Answer:
 
 
 @router.post("/", status_code=201, openapi_extra=takes(UserBody))
-def create_user(_: Admin, services: Parts, raw: Body) -> Answer:
+def create_user(admin: Admin, services: Parts, raw: Body) -> Answer:
     """Create a user; 200 if exactly that one exists already."""
     body = parse(UserBody, raw)
-    user, created = services.users.add(body.name, body.password, body.role)
+    user, created = actions.add_user(services, admin, body.name, body.password, body.role)
     return made(views.user(user), created=created)
 
 
 @router.get("/{name}/")
 def get_user(name: Name, asking: Viewer, services: Parts) -> Answer:
     """Show a user."""
-    _self_or_admin(asking, name)
+    must_be(asking, name)
     return Answer(views.user(services.store.get_user(name)))
 
 
@@ -39,23 +44,33 @@ def get_user(name: Name, asking: Viewer, services: Parts) -> Answer:
 def change_user(name: Name, asking: Viewer, services: Parts, raw: Body) -> Answer:
     """Give a user another password, which ends all their tokens; or, as an admin, another role."""
     body = parse(UserPatch, raw)
-    _self_or_admin(asking, name if body.role is None else "")
-    return Answer(views.user(services.users.change(name, password=body.password, role=body.role)))
+    changed = actions.change_user(services, asking, name, password=body.password, role=body.role)
+    return Answer(views.user(changed))
 
 
 @router.delete("/{name}/", status_code=204, response_class=Response)
 def delete_user(name: Name, admin: Admin, services: Parts) -> None:
     """Remove a user; what they owned becomes yours."""
-    services.store.delete_user(name, heir=admin.name)
+    actions.remove_user(services, admin, name)
 
 
-@router.post("/{name}/tokens/", status_code=201)
-def create_token(name: Name, asking: Viewer, services: Parts) -> Answer:
+@router.get("/{name}/tokens/")
+def list_tokens(name: Name, asking: Viewer, services: Parts, asked: Asked) -> Answer:
+    """List a user's tokens: what they are for, and when each was last used."""
+    must_be(asking, name)
+    services.store.get_user(name)
+    return asked.cut(services.store.list_tokens(name), partial(views.token, name))
+
+
+@router.post("/{name}/tokens/", status_code=201, openapi_extra=takes(TokenBody, required=False))
+def create_token(name: Name, asking: Viewer, services: Parts, raw: Body) -> Answer:
     """Make a token for `Authorization: Bearer`; it is shown this once."""
-    _self_or_admin(asking, name)
-    return Answer({"token": services.users.new_token(name)}, status_code=201)
+    body = parse(TokenBody, raw or b"{}")
+    token = actions.create_token(services, asking, name, body.label)
+    return Answer({"token": token}, status_code=201)
 
 
-def _self_or_admin(asking: User, name: str) -> None:
-    if asking.name != name:
-        current_admin(asking)
+@router.delete("/{name}/tokens/{token}/", status_code=204, response_class=Response)
+def revoke_token(name: Name, token: TokenId, asking: Viewer, services: Parts) -> None:
+    """Revoke a token by its id."""
+    actions.revoke_token(services, asking, name, token)

@@ -17,6 +17,7 @@ from manager.model import (
     Operation,
     OperationStatus,
     Stream,
+    Token,
     User,
 )
 from manager.replays.state import Replay
@@ -147,6 +148,17 @@ def user(value: User) -> Json:
         "name": value.name,
         "role": value.role.value,
         "resource_uri": f"/api/users/{value.name}/",
+    }
+
+
+def token(owner: str, value: Token) -> Json:
+    """Show a token, which itself isn't known any more."""
+    return {
+        "id": value.id,
+        "label": value.label,
+        "created_at": _instant(value.created_at),
+        "used_at": _instant(value.used_at),
+        "resource_uri": f"/api/users/{owner}/tokens/{value.id}/",
     }
 
 

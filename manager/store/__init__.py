@@ -3,6 +3,7 @@
 Each method is one transaction and may be called from any thread.
 """
 
+from manager.store.activity import ActivityQueries, Asked
 from manager.store.archives import ArchiveQueries
 from manager.store.database import database_url
 from manager.store.definitions import DefinitionQueries
@@ -12,10 +13,11 @@ from manager.store.nodes import NodeQueries
 from manager.store.operations import OperationQueries
 from manager.store.paging import Page
 from manager.store.replays import ReplayQueries
+from manager.store.sessions import SessionQueries
 from manager.store.streams import StreamQueries
 from manager.store.users import UserQueries
 
-__all__ = ["Page", "Store", "database_url"]
+__all__ = ["Asked", "Page", "Store", "database_url"]
 
 
 class Store(
@@ -27,6 +29,8 @@ class Store(
     NodeQueries,
     MachineQueries,
     UserQueries,
+    SessionQueries,
+    ActivityQueries,
     LeaseQueries,
 ):
     """One database: `Store("sqlite:////path/manager.db")`; opens nothing before its first use.

@@ -9,6 +9,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     ForeignKey,
+    Integer,
     MetaData,
     String,
     Text,
@@ -41,6 +42,10 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+#: SQLite counts by itself in a column of its one INTEGER type only.
+_BigId = BigInteger().with_variant(Integer, "sqlite")
+
+
 class Base(DeclarativeBase):
     """What all tables share: constraints with names, so that migrations can drop them."""
 
@@ -71,7 +76,36 @@ class TokenRow(Base):
     __tablename__ = "tokens"
     token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
     user_name: Mapped[str] = mapped_column(ForeignKey("users.name", ondelete="CASCADE"), index=True)
+    label: Mapped[str] = mapped_column(String(100), default="")
     created_at: Mapped[datetime] = mapped_column(Instant, default=now)
+    used_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class SessionRow(Base):
+    """A browser that is logged in, known only by the hash of its cookie."""
+
+    __tablename__ = "sessions"
+    session_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_name: Mapped[str] = mapped_column(ForeignKey("users.name", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(Instant, default=now)
+    seen_at: Mapped[datetime] = mapped_column(Instant, default=now, index=True)
+
+
+class ActivityRow(Base):
+    """Something that happened; never changed, but for `told`: whether the stream of events has it.
+
+    `name` is what it happened to, `by` the person who did it, empty where nobody did.
+    """
+
+    __tablename__ = "activity"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 - SQLAlchemy's own spelling
+    id: Mapped[int] = mapped_column(_BigId, primary_key=True)
+    at: Mapped[datetime] = mapped_column(Instant, index=True)
+    event: Mapped[str] = mapped_column(String(60), index=True)
+    name: Mapped[str] = mapped_column(String(210), index=True)
+    by: Mapped[str] = mapped_column(String(100), index=True)
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)
+    told: Mapped[bool] = mapped_column(index=True, default=False)
 
 
 class DefinitionRow(Base):

@@ -1,8 +1,8 @@
-"""Users and their tokens in the store. Passwords and tokens come here as hashes only."""
+"""Users in the store. Passwords come here as hashes only."""
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from manager.errors import ConflictError, NotFoundError
@@ -15,6 +15,7 @@ from manager.store.tables import (
     NodeRow,
     OperationRow,
     ReplayRow,
+    SessionRow,
     StreamRow,
     TokenRow,
     UserRow,
@@ -30,7 +31,7 @@ class Login:
 
 
 class UserQueries(Database):
-    """Users and tokens."""
+    """Users are seen by admins, and each by themselves."""
 
     def create_user(self, name: str, role: Role, password_hash: str) -> User:
         """Keep a new user."""
@@ -45,7 +46,7 @@ class UserQueries(Database):
     def update_user(
         self, name: str, *, role: Role | None = None, password_hash: str | None = None
     ) -> User:
-        """Change a user's role or password; another password ends all tokens."""
+        """Change a user's role or password; another password ends all tokens and sessions."""
         with self._writing() as session:
             row = _row(session, name)
             if role is not None and role != row.role:
@@ -53,8 +54,8 @@ class UserQueries(Database):
                 row.role = role
             if password_hash is not None:
                 row.password_hash = password_hash
-                for token in session.scalars(select(TokenRow).where(TokenRow.user_name == name)):
-                    session.delete(token)
+                for table in (TokenRow, SessionRow):
+                    session.execute(delete(table).where(table.user_name == name))
             session.flush()
             return to_user(row)
 
@@ -85,19 +86,6 @@ class UserQueries(Database):
             for table in (DefinitionRow, StreamRow, OperationRow, ArchiveRow, ReplayRow, NodeRow):
                 session.execute(update(table).where(table.owner == name).values(owner=heir))
             session.delete(row)
-
-    def add_token(self, user: str, token_hash: str) -> None:
-        """Keep another token of a user."""
-        with self._writing() as session:
-            _row(session, user)
-            session.add(TokenRow(token_hash=token_hash, user_name=user))
-
-    def find_token(self, token_hash: str) -> User | None:
-        """Return the user whom a token logs in, or None."""
-        query = select(UserRow).join(TokenRow, TokenRow.user_name == UserRow.name)
-        with self._reading() as session:
-            row = session.scalar(query.where(TokenRow.token_hash == token_hash))
-            return to_user(row) if row else None
 
 
 def to_user(row: UserRow) -> User:

@@ -72,7 +72,7 @@ def test_a_token_logs_in_until_the_password_changes(typist: Typist, module_api: 
 
 def test_who_may_not_is_told_so_in_one_line(typist: Typist, module_api: Api) -> None:
     fay = Typist.at(module_api.url, typist.folder, module_api.add_user("fay"))
-    for arguments in (("user", "list"), ("user", "add", "gus"), ("node", "add", "n9")):
+    for arguments in (("user", "list"), ("user", "add", "fay"), ("node", "add", "n9")):
         done = fay.run(*arguments)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert not (typist.folder / "agent.json").exists()
@@ -113,3 +113,16 @@ def test_a_node_that_cant_be_added_leaves_no_file(
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert not list(typist.folder.iterdir())
     assert typist.run("node", "remove", "n2").returncode == 1
+
+
+def test_a_token_is_listed_and_revoked(typist: Typist, module_api: Api) -> None:
+    typist.must("user", "add", "gus")
+    token = typist.must("user", "token", "gus", "--label", "nightly").strip()
+    shown = json.loads(typist.must("user", "tokens", "gus", "--json"))
+    assert shown["label"] == "nightly"
+    typist.must("user", "revoke", "gus", shown["id"])
+    header = {"Authorization": f"Bearer {token}"}
+    url = f"{module_api.url}/api/users/gus/"
+    assert httpx.get(url, headers=header, trust_env=False, timeout=10).status_code == 401
+    told = typist.must("activity", "--kind", "token", "--name", "gus").splitlines()
+    assert [line.split("\t")[1] for line in told[1:]] == ["token.revoked", "token.created"]

@@ -55,13 +55,41 @@ def password(name: _Name, *, generate: _Generate = False) -> None:
 
 
 @user.command("token")
-def token(name: _Name) -> None:
+def token(name: _Name, *, label: Annotated[str, typer.Option(help="What it is for.")] = "") -> None:
     """Print a new token that logs a user in, for 'Authorization: Bearer TOKEN'.
 
-    Example: streamboss user token ada
+    Example: streamboss user token ada --label nightly
     """
     with console.manager() as manager:
-        console.put(manager.create_token(name))
+        console.put(manager.create_token(name, label))
+
+
+@user.command("tokens")
+def tokens(name: _Name, *, as_json: AsJson = False) -> None:
+    """List a user's tokens: what they are for, and when each was last used.
+
+    Example: streamboss user tokens ada
+    """
+    with console.manager() as manager:
+        console.show(
+            manager.tokens(name),
+            ("id", "label", "created_at", "used_at"),
+            as_json=as_json,
+            nothing=f"no tokens: 'streamboss user token {name}' makes one",
+        )
+
+
+@user.command("revoke")
+def revoke(
+    name: _Name, token: Annotated[str, typer.Argument(metavar="ID", help="As `tokens` shows it.")]
+) -> None:
+    """End a user's token: it logs nobody in any more.
+
+    Example: streamboss user revoke ada 3f9a02b17c54
+    """
+    with console.manager() as manager:
+        manager.revoke_token(name, token)
+    console.say(f"token {token} of user {name!r} revoked")
 
 
 @user.command("remove")

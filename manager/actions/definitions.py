@@ -1,0 +1,32 @@
+"""Process definitions: everybody's own."""
+
+from manager.actions.noting import note
+from manager.model import Definition, User
+from manager.roles import must_make, sees
+from manager.services import Services
+from streams.definition import ProcessDefinition
+
+
+def create_definition(services: Services, user: User, definition: ProcessDefinition) -> Definition:
+    """Register a process definition."""
+    must_make(user)
+    created = services.store.create_definition(user.name, definition)
+    note(services, user, "definition.created", str(created.id), definition=definition.name)
+    return created
+
+
+def update_definition(
+    services: Services, user: User, number: int, definition: ProcessDefinition
+) -> Definition:
+    """Make a new version; operations that use it restart by draining."""
+    must_make(user)
+    changed = services.store.update_definition(number, definition, owner=sees(user))
+    note(services, user, "definition.changed", str(number), version=changed.version)
+    return changed
+
+
+def delete_definition(services: Services, user: User, number: int) -> None:
+    """Remove a process definition that no operation uses."""
+    must_make(user)
+    services.store.delete_definition(number, owner=sees(user))
+    note(services, user, "definition.removed", str(number))

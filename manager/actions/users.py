@@ -1,0 +1,53 @@
+"""Users, for admins; and each user's own password and tokens."""
+
+from manager.actions.noting import note
+from manager.model import Role, User
+from manager.roles import must_be, must_be_admin
+from manager.services import Services
+
+
+def add_user(
+    services: Services, user: User, name: str, password: str, role: Role
+) -> tuple[User, bool]:
+    """Create a user; return it, and False if exactly that one existed already."""
+    must_be_admin(user)
+    added, created = services.users.add(name, password, role)
+    if created:
+        note(services, user, "user.added", name, role=role.value)
+    return added, created
+
+
+def change_user(
+    services: Services, user: User, name: str, *, password: str | None, role: Role | None
+) -> User:
+    """Give a user another password, which ends their tokens and sessions; or another role."""
+    must_be(user, name)
+    if role is not None:
+        must_be_admin(user)
+    changed = services.users.change(name, password=password, role=role)
+    what = [] if password is None else ["password"]
+    what += [] if role is None else ["role"]
+    note(services, user, "user.changed", name, changed=what, role=changed.role.value)
+    return changed
+
+
+def remove_user(services: Services, user: User, name: str) -> None:
+    """Remove a user; what they owned becomes `user`'s."""
+    must_be_admin(user)
+    services.store.delete_user(name, heir=user.name)
+    note(services, user, "user.removed", name)
+
+
+def create_token(services: Services, user: User, name: str, label: str = "") -> str:
+    """Return a new token that logs a user in; it is shown this once."""
+    must_be(user, name)
+    token = services.users.new_token(name, label)
+    note(services, user, "token.created", name, label=label)
+    return token
+
+
+def revoke_token(services: Services, user: User, name: str, token: str) -> None:
+    """End a user's token, by its id."""
+    must_be(user, name)
+    services.store.delete_token(name, token)
+    note(services, user, "token.revoked", name, token=token)

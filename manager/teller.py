@@ -1,0 +1,72 @@
+"""Keeps what happened, and tells it on the stream `streamboss.events`: each event at least once."""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from manager.board import Clock
+from manager.events import Event
+
+#: For how long, and how much of it at most, is kept; how often what is older is looked for.
+KEPT = timedelta(days=400)
+MOST_KEPT = 1_000_000
+_FORGET_S = 3600.0
+#: Events that wait for the store; older ones are dropped.
+_MOST_UNKEPT = 10_000
+
+
+class Keeper(Protocol):
+    """Where events are kept."""
+
+    def note_events(self, events: Sequence[Event]) -> None:
+        """Keep what happened."""
+
+    def untold_events(self) -> list[tuple[int, Event]]:
+        """Return some events that the stream hasn't got."""
+
+    def note_told(self, numbers: Sequence[int]) -> None:
+        """Mark what it has got."""
+
+    def forget_events(self, before: datetime, most: int) -> int:
+        """Remove what is too old, or too much."""
+
+
+class Publisher(Protocol):
+    """What gets them onto the stream."""
+
+    def publish_event(self, event: Event) -> None:
+        """Publish one."""
+
+
+class Teller:
+    """Belongs to one thread, that of the manager who leads."""
+
+    def __init__(self, keeper: Keeper, publisher: Publisher) -> None:
+        self._keeper, self._publisher = keeper, publisher
+        self._unkept: deque[Event] = deque(maxlen=_MOST_UNKEPT)
+        self._forget_clock = Clock()
+
+    def tell(self, happened: Iterable[Event]) -> None:
+        """Keep these, and publish whatever wasn't yet, what persons did included.
+
+        Raises:
+            StreamsError: store or broker don't take it; they get it with the next call.
+        """
+        self._unkept.extend(happened)
+        self._keeper.note_events(list(self._unkept))
+        self._unkept.clear()
+        if self._forget_clock.due(_FORGET_S):
+            self._keeper.forget_events(datetime.now(UTC) - KEPT, MOST_KEPT)
+        while self._publish_some():
+            pass
+
+    def _publish_some(self) -> bool:
+        told: list[int] = []
+        try:
+            for number, event in self._keeper.untold_events():
+                self._publisher.publish_event(event)
+                told.append(number)
+        finally:
+            self._keeper.note_told(told)
+        return bool(told)
