@@ -32,7 +32,7 @@ format: $(VENV)/.ready ## rewrite the sources in the house format
 	$(BIN)/ruff check --fix .
 
 test: setup ## the tests, long matrices at sample points
-	$(BIN)/pytest -m "not long"
+	$(BIN)/pytest -m "not long" -n 2 --dist loadfile
 
 test-long: setup ## every test, unsampled
 	$(BIN)/pytest
