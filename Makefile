@@ -31,10 +31,14 @@ format: $(VENV)/.ready ## rewrite the sources in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: setup ## the tests, long matrices at sample points
+.PHONY: base-image
+base-image: setup
+	@$(BIN)/python -m tests.provision.local.base_image
+
+test: base-image ## the tests, long matrices at sample points
 	$(BIN)/pytest -m "not long" -n 2 --dist loadfile
 
-test-long: setup ## every test, unsampled
+test-long: base-image ## every test, unsampled
 	$(BIN)/pytest
 
 demo: setup ## install what is missing, run the quickstart on a stack of its own, clean up

@@ -13,14 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from provision.drivers.local import LocalNodeDriver, base
 from tests.embedded import ROOT, Person, stack_folder_of_a_test
-from tools.stack import up
+from tests.provision.local.machines import need_machines
 
 FAB_S = 600
-AGENT = ROOT / "appliances" / "stream-agent"
 
 
 class Desk:
@@ -75,33 +72,22 @@ class Desk:
         path.write_text(json.dumps({"name": name, "from": {"image": "debian"}, **more}))
         return str(path)
 
-    def agent_and(self, name: str, **more: Any) -> str:
-        """Write the recipe of stream-agent under another name, with more in it; return its path.
-
-        One build instead of two.
-        """
-        recipe = yaml.safe_load((AGENT / "recipe.yaml").read_text())
-        for each in recipe["files"]:
-            each["source"] = str(AGENT / each["source"])
-        python = recipe["python"]
-        python |= {key: str((AGENT / python[key]).resolve()) for key in ("lock", "project")}
-        for key, values in more.items():
-            recipe[key] = [*recipe[key], *values]
-        return self.recipe(**{**recipe, "name": name})
-
-    def up(self) -> Person:
-        """Bring the embedded stack up, and return somebody who uses it."""
-        up(self.folder, env={})
+    def person(self) -> Person:
+        """Return somebody who uses the stack that a build brought up."""
         return Person(self.folder)
 
     def left(self) -> list[str]:
         """Return the ids of machines that there are."""
         return [str(node.id) for node in self.cloud.list_nodes()]
 
-    def wipe(self) -> None:
-        """Remove all that the cloud has."""
+    def end_machines(self) -> None:
+        """End all machines."""
         for node in self.cloud.list_nodes():
             self.cloud.destroy_node(node)
+
+    def wipe(self) -> None:
+        """Remove all that the cloud has."""
+        self.end_machines()
         for image in self.cloud.list_images():
             if image.id != base.image_id():
                 self.cloud.delete_image(image)
@@ -112,7 +98,7 @@ class Desk:
 @contextmanager
 def sat_down() -> Iterator[Desk]:
     """Give a desk for the length of a `with` block; nothing of it is left."""
-    base.ensure()
+    need_machines()
     with stack_folder_of_a_test() as folder:
         desk = Desk(folder)
         try:

@@ -4,30 +4,17 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.appliances.desk import Desk, over_ssh, sat_down, value
+from tests.appliances.desk import Desk, over_ssh, value
 from tests.embedded import ROOT
 from tests.eventually import eventually
-from tests.provision.local.machines import lacking
 
-pytestmark = [
-    pytest.mark.timeout(900),  # the first one may make the base image
-    pytest.mark.long,  # machines: a base image of their own has to be made first
-    pytest.mark.skipif(bool(lacking()), reason=lacking() or "-"),
-]
-
-
-@pytest.fixture(scope="module")
-def desk() -> Iterator[Desk]:
-    """A desk for all of them: each has an appliance of its own."""
-    with sat_down() as desk:
-        yield desk
+pytestmark = pytest.mark.timeout(600)  # machines on a busy computer
 
 
 def _images(desk: Desk, name: str) -> list[str]:
@@ -35,6 +22,7 @@ def _images(desk: Desk, name: str) -> list[str]:
     return [line.split()[1] for line in lines if line.split()[2].partition("@")[0] == name]
 
 
+@pytest.mark.long
 def test_a_kept_build_goes_on_at_the_step_that_failed(desk: Desk) -> None:
     # Given a step that fails until somebody has been at the machine
     run = ["echo once >>/ran", "seq 30; echo $GREETING; test -e /mended"]
@@ -80,6 +68,7 @@ def test_an_image_whose_check_fails_is_not_promoted(desk: Desk) -> None:
     assert not desk.left()
 
 
+@pytest.mark.long
 def test_a_secret_reaches_a_step_and_never_the_image(desk: Desk) -> None:
     (desk.folder / ".streamboss" / "secrets").write_text("licence-key=open-sesame-42\n")
     (desk.folder / ".streamboss" / "secrets").chmod(0o600)

@@ -1,34 +1,20 @@
 """The whole story on the local cloud: built, tried, run by hand, used, saved, ended."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.appliances.desk import Desk, over_ssh, png, sat_down, size_of, value
+from tests.appliances.desk import Desk, over_ssh, png, size_of, value
 from tests.embedded import ROOT
-from tests.provision.local.machines import lacking
 
-pytestmark = [
-    pytest.mark.timeout(900),  # the first one may make the base image
-    pytest.mark.long,  # machines: a base image of their own has to be made first
-    pytest.mark.skipif(bool(lacking()), reason=lacking() or "-"),
-]
+pytestmark = pytest.mark.timeout(600)  # machines on a busy computer
 
 HALVE = "/opt/my-operation/my-operation.py"
 
 
-@pytest.fixture
-def desk() -> Iterator[Desk]:
-    """A desk of the test's own."""
-    with sat_down() as desk:
-        yield desk
-
-
 def _halves(desk: Desk, application: str, exec_: str) -> None:
     """Let a machine that offers `application` halve a picture."""
-    person = desk.up()
+    person = desk.person()
     document = {"definition": {"name": "Half", "application": application, "exec": exec_}}
     (desk.folder / "definition.json").write_text(json.dumps(document))
     number = desk.fab("register_definition", "--file", "definition.json").strip()
@@ -47,11 +33,12 @@ def _halves(desk: Desk, application: str, exec_: str) -> None:
     desk.fab("remove_operation", "--name", "my-operation")
 
 
-def test_an_appliance_is_built_used_saved_and_ended(desk: Desk) -> None:
-    # Given an appliance with a stream agent and a program
+def test_an_appliance_is_built_used_saved_and_ended(desk: Desk, stream_agent: str) -> None:
+    # Given an appliance with a program, on top of the one with a stream agent
     program = str(ROOT / "tests" / "programs" / "halves_png.py")
     file = {"source": program, "target": HALVE, "mode": "0755"}
-    recipe = desk.agent_and("my-operation", files=[file], checks=[f"test -x {HALVE}"])
+    content = {"files": [file], "checks": [f"test -x {HALVE}"]}
+    recipe = desk.recipe("my-operation", **{"from": stream_agent}, **content)
     built = desk.fab("build_appliance", "--recipe", recipe)
     assert "unchanged" not in built
     assert "unchanged" in desk.fab("build_appliance", "--recipe", recipe)
@@ -59,10 +46,10 @@ def test_an_appliance_is_built_used_saved_and_ended(desk: Desk) -> None:
     # When it is run by hand, it takes an operation
     run = desk.fab("run_appliance", "--name", "my-operation", "--hours", "744")
     handle = value(run, "handle")
+    desk.fab("renew", "--handle", handle, "--hours", "2")
     assert handle in desk.fab("nodes")
     _halves(desk, "my-operation", HALVE)
     # Then it can be saved again, without what makes it this one machine, and ended
-    desk.fab("renew", "--handle", handle, "--hours", "2")
     desk.fab("save_appliance", "--handle", handle, "--newname", "mine")
     assert " mine@" in desk.fab("images")
     desk.fab("terminate", "--handle", handle)
@@ -82,8 +69,8 @@ def _is_clean(desk: Desk) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("stream_agent")
 def test_the_issues_block_runs_as_shown(desk: Desk) -> None:
-    desk.fab("build_appliance")
     recipe = desk.recipe(
         "my-operation",
         **{"from": "stream-agent"},
@@ -99,6 +86,6 @@ def test_the_issues_block_runs_as_shown(desk: Desk) -> None:
 
 
 @pytest.mark.long
-def test_a_stream_manager_builds(desk: Desk, tmp_path: Path) -> None:
+def test_a_stream_manager_builds(desk: Desk) -> None:
     desk.fab("build_appliance", "--name", "stream-manager")
     assert not desk.left()

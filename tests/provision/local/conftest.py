@@ -10,23 +10,13 @@ import pytest
 
 from provision.drivers.local import LocalNodeDriver, base
 from provision.keys import KeyPair
-from tests.provision.local.machines import Booted, booted, key_pair, lacking
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave machines to the long run: their base image takes a while to make the first time."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.long)
+from tests.provision.local.machines import Booted, booted, key_pair, need_machines
 
 
 @pytest.fixture(scope="session")
 def driver() -> Iterator[LocalNodeDriver]:
     """A local cloud that nobody else sees, gone with the run; its base image stays."""
-    if missing := lacking():
-        pytest.skip(missing)
-    base.ensure()
+    need_machines()
     driver = LocalNodeDriver(f"test-{secrets.token_hex(4)}")
     try:
         yield driver

@@ -4,15 +4,18 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+import pytest
 from libcloud.compute.base import Node, NodeImage, NodeSize
 
 from provision import keys, known_hosts
-from provision.drivers.local import LocalNodeDriver
+from provision.drivers.local import LocalNodeDriver, base, engine, labels
 from provision.drivers.local.leftovers import Leftover, LeftoverKind
+from provision.errors import ProvisionError
 from provision.keys import KeyPair
 from provision.known_hosts import KnownHosts
 from provision.login import Login
@@ -39,6 +42,7 @@ class Booted:
         return self.shell.run(command, timeout_s=60).strip()
 
 
+@cache
 def lacking() -> str:
     """Return what local machines need and this computer hasn't, in one word, or nothing."""
     for program in ("podman", "mmdebstrap", "slirp4netns"):
@@ -49,6 +53,25 @@ def lacking() -> str:
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         return "privileges"
     return "" if Path("/dev/net/tun").exists() else "tun"
+
+
+def need_machines() -> None:
+    """Skip where machines can't run; else see to the base image, which `make test` has made."""
+    if missing := lacking():
+        pytest.skip(missing)
+    base.ensure()
+    if not _starts():
+        pytest.skip("containers")
+
+
+@cache
+def _starts() -> bool:
+    """Say whether podman can start anything here, asked without our driver's options."""
+    with suppress(ProvisionError):
+        image = labels.reference(base.image_id())
+        engine.run("run", "--rm", "--network=none", *engine.limits(), image, "true")
+        return True
+    return False
 
 
 def key_pair(folder: Path) -> KeyPair:

@@ -17,6 +17,7 @@ from tests.provision.local.machines import lacking
 pytestmark = pytest.mark.skipif(bool(lacking()), reason=lacking() or "has all")
 
 
+@pytest.mark.long
 def test_without_a_mirror_one_line_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with pytest.raises(

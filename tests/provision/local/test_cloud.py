@@ -23,7 +23,7 @@ from tests.provision.local.conftest import wipe
 from tests.provision.local.test_crashes import KILLER, everything, program
 from tests.provision.machinery import local_cloud
 
-pytestmark = pytest.mark.timeout(900)  # the first one may make the base image
+pytestmark = pytest.mark.long
 
 #: Calls of podman in a whole bake, at least: those after them differ with the machine's speed.
 CALLS = 50

@@ -21,8 +21,6 @@ from tests.eventually import eventually
 from tests.provision.local.conftest import wipe
 from tests.provision.local.machines import Booted, debian, small
 
-pytestmark = pytest.mark.timeout(900)  # the first one may make the base image
-
 #: Starts podman and, at the chosen call, signals whoever started it: before it, or while it runs.
 KILLER = """\
 #!/bin/sh

@@ -10,8 +10,6 @@ from provision.errors import Kind, ProvisionError
 from tests.provision.local.machines import debian, left, small
 from tests.provision.local.test_crashes import program
 
-pytestmark = pytest.mark.timeout(900)  # the first one may make the base image
-
 
 @pytest.fixture
 def podman(path_with: Path) -> Iterator[Path]:

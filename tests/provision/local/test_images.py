@@ -14,7 +14,7 @@ from provision.keys import KeyPair
 from tests.eventually import eventually
 from tests.provision.local.machines import Booted, booted, debian, left, small
 
-pytestmark = pytest.mark.timeout(900)  # the first one may make the base image
+pytestmark = pytest.mark.long
 
 
 def test_a_snapshot_has_the_change_and_not_the_old_seed(

@@ -17,7 +17,7 @@ from provision.ssh import connected
 from tests.eventually import eventually
 from tests.provision.local.machines import BOOT_S, Booted, booted, console
 
-pytestmark = pytest.mark.timeout(900)  # the first one may make the base image
+pytestmark = pytest.mark.long
 
 
 def test_a_machine_has_systemd_and_a_name_of_its_own(machine: Booted) -> None:

@@ -20,7 +20,7 @@ from provision.login import wait_for_sshd
 from provision.ssh import CommandError, SshError, connected
 from tests.provision.local.machines import BOOT_S, Booted, booted
 
-pytestmark = pytest.mark.timeout(900)  # the first one may make the base image
+pytestmark = pytest.mark.long
 
 
 def test_lines_are_heard_while_the_command_runs(machine: Booted) -> None:
