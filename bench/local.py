@@ -15,7 +15,8 @@ from libcloud.compute.base import Node, NodeImage
 
 from bench.path import Turn
 from provision import keys
-from provision.drivers.local import LocalNodeDriver, base, engine, labels
+from provision.drivers.local import LocalNodeDriver, base, labels
+from provision.drivers.local.engine import OURS, limits
 from provision.keys import KeyPair
 from provision.known_hosts import KnownHosts
 from provision.login import Login, wait_for_sshd
@@ -77,17 +78,17 @@ def _bare() -> None:
 @contextmanager
 def _bare_machine() -> Iterator[int]:
     name = f"bare-{time.time_ns()}"
-    options = ("--detach", "--systemd=always", "--cap-add=SYS_ADMIN", *engine.limits())
+    options = ("--detach", "--systemd=always", "--cap-add=SYS_ADMIN", *limits())
     network = ("--network=slirp4netns", "--publish=127.0.0.1::22")
-    engine.run(
+    OURS.run(
         *("run", "--name", name, *options, *network),
         labels.reference(base.image_id()),
         "/sbin/init",
     )
     try:
-        yield int(engine.run("port", name, "22").rpartition(":")[2])
+        yield int(OURS.run("port", name, "22").rpartition(":")[2])
     finally:
-        engine.run("rm", "--force", "--time", "0", name)
+        OURS.run("rm", "--force", "--time", "0", name)
 
 
 def _launched(driver: LocalNodeDriver, key: KeyPair, image: NodeImage, made: list[Node]) -> None:

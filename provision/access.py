@@ -1,6 +1,8 @@
 """Who gets in: key pairs and security groups, named by what they are, so that twice is once."""
 
+from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 from provision.account import Account
 from provision.attempts import Thing
@@ -31,21 +33,21 @@ class Access:
             self._journal.done(attempt, name)
         return name
 
-    def groups(self) -> tuple[str, ...]:
-        """Return the security groups for a machine: the inventory's, and one that lets ssh in."""
+    def groups(self, ports: Sequence[int] = ()) -> tuple[str, ...]:
+        """Return the security groups for a machine: the inventory's, and one that lets ssh in.
+
+        With `ports` a further one, which lets in to these from where ssh may come, and from our
+        other machines.
+        """
         entry = self._account.entry
         named: tuple[str, ...] = getattr(entry, "security_groups", ())
         if entry.ssh.cidr is None or Capability.FIREWALL not in self._account.can:
             return named
-        name, cidr = self._name(f"ssh {entry.ssh.cidr}"), entry.ssh.cidr
-        attempt = None
-        if name not in self._account.groups():
-            attempt = self._journal.intend(Thing.GROUP, self._account.name, name, {})
-        # also where it is there: a crash may have left it without its rule
-        self._account.repeat("let ssh in", lambda: self._account.driver.ex_ensure_group(name, cidr))
-        if attempt:
-            self._journal.done(attempt, name)
-        return (*named, name)
+        ssh = self._group(self._name(f"ssh {entry.ssh.cidr}"), entry.ssh.cidr)
+        if not ports:
+            return (*named, ssh)
+        name = self._name(f"{ports} {entry.ssh.cidr}") + "-ports"
+        return (*named, ssh, self._group(name, entry.ssh.cidr, ports, ssh))
 
     def remove_key(self, name: str) -> None:
         """Delete a key pair of ours."""
@@ -62,6 +64,19 @@ class Access:
         self._account.repeat(
             f"delete security group {name}", lambda: self._account.driver.ex_delete_group(name)
         )
+
+    def _group(self, name: str, cidr: str, *more: Any) -> str:
+        """Make sure that there is a group with these rules; return its name."""
+        attempt = None
+        if name not in self._account.groups():
+            attempt = self._journal.intend(Thing.GROUP, self._account.name, name, {})
+        # also where it is there: a crash may have left it without its rules
+        self._account.repeat(
+            f"let {cidr} in", lambda: self._account.driver.ex_ensure_group(name, cidr, *more)
+        )
+        if attempt:
+            self._journal.done(attempt, name)
+        return name
 
     def _name(self, content: str) -> str:
         return self._account.mark + sha256(content.encode()).hexdigest()[:12]

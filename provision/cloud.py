@@ -26,6 +26,7 @@ from provision.machine import (
     Role,
     State,
     lease_tags,
+    ports_of,
 )
 from provision.saving import Images
 from provision.secrets import Secrets
@@ -179,7 +180,7 @@ class Cloud:
         found = self.account.find_image(image)
         self._launcher.check_room(self.machines())
         more = {APPLIANCE: name, **(tags or {}), RUN: self.journal.run, **lease_tags(lease)}
-        key, groups = self.access.key(public_key), self.access.groups()
+        key, groups = self.access.key(public_key), self.access.groups(ports_of(more))
         return self._launcher.launch(
             Request(name, found.id, size, lease, more, user_data, key, groups)
         )
@@ -206,6 +207,34 @@ class Cloud:
         )
         self.watch.gone(machine)
         self.journal.undone(machine.tags.get(ATTEMPT, ""))
+
+    def start(self, machine: Machine) -> Machine:
+        """Start a machine that was stopped, and return it when it runs; not its services.
+
+        Raises:
+            ProvisionError: it isn't ours, or this cloud can't.
+        """
+        self._check_ours(machine)
+        self._need(Capability.STOP, "start machines")
+        node = self.account.node(machine)
+        self.account.repeat(f"start {machine.id}", lambda: self.account.driver.start_node(node))
+        return self.wait_ready(machine)
+
+    def open_gate(self, machine: Machine) -> str | None:
+        """Let a machine of the role "manager" launch others here; twice is once.
+
+        Returns a socket's path on that machine, for the inventory that it gets; None where
+        credentials are enough.
+
+        Raises:
+            ProvisionError: it isn't ours, or doesn't run.
+        """
+        self._check_ours(machine)
+        known = getattr(self.account.driver, "ex_open_gate", None)
+        if known is None:
+            return None
+        path: str = self.account.repeat("open a gate", lambda: known(self.account.node(machine)))
+        return path
 
     def stop(self, machine: Machine) -> None:
         """Stop a machine, and return when it has stopped.

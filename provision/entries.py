@@ -83,6 +83,8 @@ class LocalEntry(_Entry):
 
     kind: Literal["local"]
     services_host: Host | None = "10.0.2.2"
+    #: where podman serves, if it isn't this computer's own; a manager on a machine has one
+    socket: str | None = None
     # podman lists at once, and `ex_busy` says what is under way
     grace_s: ClassVar[float] = 2
     interval_s: ClassVar[float] = 0.2

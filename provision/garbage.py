@@ -151,7 +151,8 @@ def holdings(cloud: Cloud, uses: Mapping[str, str]) -> Holdings:
         machines=account.machines(),
         images=account.images(),
         keys=account.key_pairs(),
-        groups=account.groups(),
+        # a group that lets another in goes before it, and has the longer name
+        groups=sorted(account.groups(), key=len, reverse=True),
         leftovers=account.leftovers(),
         live=frozenset(a.id for a in attempts if a.live and a.run != cloud.journal.run),
         over=frozenset(a.id for a in attempts if not a.live),

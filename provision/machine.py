@@ -22,6 +22,7 @@ SAVE_AS = PREFIX + "save-as"
 AGENT = PREFIX + "agent"  # of images: whether a stream agent is in them, yes or no
 ROLE = PREFIX + "role"
 PROTECT = PREFIX + "protect"
+PORTS = PREFIX + "ports"  # that others reach, besides ssh: numbers with commas between
 
 
 class Role(StrEnum):
@@ -30,6 +31,7 @@ class Role(StrEnum):
     BUILD = "build"  # a machine that becomes an image
     TEST = "test"  # a machine that tries an image
     FLEET = "fleet"  # a machine that somebody wants to run
+    MANAGER = "manager"  # a machine with a manager, which launches others
     CANDIDATE = "candidate"  # an image not yet tried
     IMAGE = "image"  # an image that was tried and promoted, or saved by a person
     CHECKPOINT = "checkpoint"  # an image of a build half done
@@ -53,7 +55,8 @@ class Machine:
     """One machine of one cloud, as listed a moment ago.
 
     `id` is what commands call its handle. `host` and `ssh_port` are None and 22 until the cloud
-    says better. `launched_at` has a time zone, or is None where the cloud doesn't tell.
+    says better; `ports` says where its ports are reached on `host`, if not at their own numbers.
+    `launched_at` has a time zone, or is None where the cloud doesn't tell.
     """
 
     cloud: str
@@ -67,11 +70,16 @@ class Machine:
     tags: Mapping[str, str] = field(default_factory=dict)
     launched_at: datetime | None = None
     lease: Lease | None = None
+    ports: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def role(self) -> str:
         """What it is for; empty if it doesn't say."""
         return self.tags.get(ROLE, "")
+
+    def port(self, number: int) -> int:
+        """Return the port of `host` that leads to the machine's own port `number`."""
+        return self.ports.get(number, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,11 @@ class Image:
     created_at: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     parts: tuple[str, ...] = ()
+
+
+def ports_of(tags: Mapping[str, str]) -> tuple[int, ...]:
+    """Return the ports that others shall reach, besides ssh."""
+    return tuple(int(number) for number in tags.get(PORTS, "").split(",") if number)
 
 
 def lease_of(tags: Mapping[str, str], launched_at: datetime | None) -> Lease | None:

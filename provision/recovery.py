@@ -148,7 +148,7 @@ def _machine(attempt: Attempt, found: Found, *, hidden: bool, feeds: bool) -> li
 
 
 def _present(attempt: Attempt, machine: Machine, *, feeds: bool) -> Decision:
-    wanted = attempt.kept or attempt.tags.get(ROLE, "") == Role.FLEET
+    wanted = attempt.kept or attempt.tags.get(ROLE, "") in {Role.FLEET, Role.MANAGER}
     if wanted and attempt.status is Status.DONE:
         return Decision(Step.LEAVE, attempt, "wanted", machine)
     if wanted:

@@ -71,6 +71,7 @@ def machine(
         state=_state(node),
         host=addresses[0] if addresses else None,
         ssh_port=int(extra.get("ssh_port") or 22),
+        ports=dict(extra.get("ports") or {}),
         image=str(extra.get("image_id") or ""),
         size=str(extra.get("instance_type") or ""),
         tags=tags,

@@ -89,7 +89,7 @@ def _overridden(driver: Any, method: str) -> bool:
 def _made(name: str, entry: CloudEntry, secrets: Secrets, state: Path) -> Any:
     match entry:
         case LocalEntry():
-            return _class(entry.kind)(name)
+            return _class(entry.kind)(name, entry.socket, state / "gates" / name)
         case Ec2Entry():
             return _ec2(name, entry, secrets)
         case EucalyptusEntry():

@@ -4,7 +4,7 @@ libcloud takes an answer in an unknown XML namespace for an empty one, numbers t
 missing `<return>` a failure, makes images without tags and leaves their snapshots behind.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -117,17 +117,19 @@ class Mended(ec2.BaseEC2NodeDriver):
         self.connection.request(self.path, params=params)
         return True
 
-    def ex_ensure_group(self, name: str, cidr: str) -> None:
-        """Make sure that there is a security group `name` which lets ssh in from `cidr`."""
+    def ex_ensure_group(
+        self, name: str, cidr: str, ports: Sequence[int] = (22,), members: str | None = None
+    ) -> None:
+        """Make sure that there is a security group `name` which lets in to `ports` from `cidr`.
+
+        And from machines in the group `members`.
+        """
         asks: tuple[dict[str, str], ...] = (
             {"Action": "CreateSecurityGroup", "GroupName": name, "GroupDescription": name},
             {
                 "Action": "AuthorizeSecurityGroupIngress",
                 "GroupName": name,
-                "IpPermissions.1.IpProtocol": "tcp",
-                "IpPermissions.1.FromPort": "22",
-                "IpPermissions.1.ToPort": "22",
-                "IpPermissions.1.IpRanges.1.CidrIp": cidr,
+                **_permissions(cidr, ports, members),
             },
         )
         for params in asks:
@@ -182,6 +184,22 @@ def _tags(tags: Mapping[str, str], prefix: str = "") -> dict[str, str]:
         for number, pair in numbered
         for part, text in zip(("Key", "Value"), pair, strict=True)
     }
+
+
+def _permissions(cidr: str, ports: Sequence[int], members: str | None) -> dict[str, str]:
+    """Return request parameters that let `cidr`, and the machines in `members`, in to `ports`."""
+    parameters = dict[str, str]()
+    for number, port in enumerate(ports, start=1):
+        part = f"IpPermissions.{number}."
+        parameters |= {
+            f"{part}IpProtocol": "tcp",
+            f"{part}FromPort": str(port),
+            f"{part}ToPort": str(port),
+            f"{part}IpRanges.1.CidrIp": cidr,
+        }
+        if members:
+            parameters[f"{part}Groups.1.GroupName"] = members
+    return parameters
 
 
 def _local(element: ET.Element) -> str:

@@ -1,6 +1,6 @@
 """OpenStack: libcloud's driver, with names for ids, and tags where OpenStack keeps metadata."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -89,12 +89,24 @@ class OpenstackDriver(OpenStack_2_NodeDriver):
         """Return the names of all security groups."""
         return [group.name for group in self.ex_list_security_groups()]
 
-    def ex_ensure_group(self, name: str, cidr: str) -> None:
-        """Make sure that there is a security group `name` which lets ssh in from `cidr`."""
-        found = [group for group in self.ex_list_security_groups() if group.name == name]
-        group = found[0] if found else self.ex_create_security_group(name, name)
-        if not any(rule.from_port == _SSH for rule in group.rules):
-            self.ex_create_security_group_rule(group, "tcp", _SSH, _SSH, cidr)
+    def ex_ensure_group(
+        self, name: str, cidr: str, ports: Sequence[int] = (_SSH,), members: str | None = None
+    ) -> None:
+        """Make sure that there is a security group `name` which lets in to `ports` from `cidr`.
+
+        And from machines in the group `members`.
+        """
+        there = {group.name: group for group in self.ex_list_security_groups()}
+        group = there[name] if name in there else self.ex_create_security_group(name, name)
+        rules = {(r.from_port, r.ip_range or r.group.get("name")) for r in group.rules}
+        for port in ports:
+            if (port, cidr) not in rules:
+                self.ex_create_security_group_rule(group, "tcp", port, port, cidr)
+            source = there.get(members)
+            if source and (port, source.id) not in rules:
+                self.ex_create_security_group_rule(
+                    group, "tcp", port, port, source_security_group=source
+                )
 
     def ex_delete_group(self, name: str) -> bool:
         """Delete a security group."""

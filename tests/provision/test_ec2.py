@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from provision.attempts import Status
 from provision.cloud import Cloud
 from provision.entries import Limits
 from provision.errors import Kind, MachineFailedError, ProvisionError, WaitTimeoutError
+from provision.garbage import collect
 from provision.journal import Journal
-from provision.machine import APPLIANCE, ATTEMPT, OWNER, ROLE, Role, State
+from provision.machine import APPLIANCE, ATTEMPT, OWNER, PORTS, ROLE, Role, State
 from tests.provision.front import Fault, Front
 from tests.provision.machinery import OWNER as US
 from tests.provision.machinery import ec2_cloud
@@ -241,6 +243,23 @@ def test_the_security_group_lets_ssh_in_from_the_inventorys_network_alone(
     (rule,) = group["IpPermissions"]
     assert (rule["FromPort"], rule["ToPort"]) == (22, 22)
     assert [r["CidrIp"] for r in rule["IpRanges"]] == ["10.0.0.0/8"]
+
+
+def test_more_ports_are_open_to_that_network_and_to_our_own_machines(
+    cloud: Cloud, moto: Any
+) -> None:
+    machine = cloud.launch("debian", name="m", hours=1, tags={PORTS: "5672,8081"})
+    ssh, ports = sorted(cloud.account.groups(), key=len)
+    (group,) = moto.describe_security_groups(GroupNames=[ports])["SecurityGroups"]
+    (source,) = moto.describe_security_groups(GroupNames=[ssh])["SecurityGroups"]
+    for rule, port in zip(group["IpPermissions"], (5672, 8081), strict=True):
+        assert (rule["FromPort"], rule["ToPort"]) == (port, port)
+        assert [r["CidrIp"] for r in rule["IpRanges"]] == ["10.0.0.0/8"]
+        assert [pair["GroupId"] for pair in rule["UserIdGroupPairs"]] == [source["GroupId"]]
+    # what lets another group in goes first, or neither could go
+    cloud.terminate(machine)
+    collect(cloud, {}, min_age=timedelta(0), dry_run=False)
+    assert not cloud.account.groups()
 
 
 def test_an_intent_stands_before_the_call_and_its_end_after_it(

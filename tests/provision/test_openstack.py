@@ -11,7 +11,7 @@ from provision.errors import Kind, ProvisionError
 from provision.garbage import collect
 from provision.inventory import Inventory
 from provision.journal import Journal
-from provision.machine import OWNER, ROLE, Role, State
+from provision.machine import OWNER, PORTS, ROLE, Role, State
 from provision.recovery import recover
 from provision.secrets import Secrets
 from tests.provision.baking import KEY
@@ -81,6 +81,23 @@ def test_the_rule_lets_ssh_in_once(site: OpenStack, journal: Journal) -> None:
     (group,) = site.groups.values()
     (rule,) = group["security_group_rules"]
     assert (rule["port_range_min"], rule["remote_ip_prefix"]) == (22, "10.0.0.0/8")
+
+
+def test_more_ports_are_open_to_that_network_and_to_our_own_machines(
+    site: OpenStack, journal: Journal
+) -> None:
+    cloud = _cloud(site, journal)
+    for name in ("one", "two"):
+        cloud.launch("debian", name=name, hours=1, tags={PORTS: "5672,8081"})
+    ssh, ports = sorted(site.groups.values(), key=lambda group: len(group["name"]))
+    rules = [
+        (r["port_range_min"], r["remote_ip_prefix"], r["remote_group_id"])
+        for r in ports["security_group_rules"]
+    ]
+    network = "10.0.0.0/8"
+    assert rules == [
+        (port, *source) for port in (5672, 8081) for source in ((network, None), (None, ssh["id"]))
+    ]
 
 
 @pytest.mark.parametrize(

@@ -98,9 +98,10 @@ def test_a_machine_doesnt_end_while_an_image_may_be_made_of_it(
     assert {d.attempt.id: d.step for d in decisions}["a0"] is step
 
 
-def test_a_launch_that_made_two_machines_keeps_one() -> None:
+@pytest.mark.parametrize("role", [Role.FLEET, Role.MANAGER])
+def test_a_launch_that_made_two_machines_keeps_one(role: Role) -> None:
     found = Found([_machine(id_="i-2"), _machine(id_="i-1")], [])
-    decisions = plan([_attempt(**FLEET)], found, now=NOW, grace_s=60)
+    decisions = plan([_attempt(tags={ROLE: role})], found, now=NOW, grace_s=60)
     steps = {d.thing.id: d.step for d in decisions if d.thing}
     assert steps == {"i-1": Step.ADOPT, "i-2": Step.REMOVE}
 

@@ -13,7 +13,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import IO
 
-from provision.drivers.local import engine, labels
+from provision.drivers.local import labels
+from provision.drivers.local.engine import OURS, Engine
 from provision.errors import ProvisionError
 from provision.waiting import wait_until
 
@@ -86,25 +87,25 @@ def image_id() -> str:
     return f"{NAME}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
-def ensure() -> None:
+def ensure(engine: Engine = OURS) -> None:
     """Make the base image if it isn't there: 20 to 60 s, once on a computer.
 
     Raises:
         ProvisionError: it can't be made: no tool, or no way to a Debian mirror.
     """
-    if _exists():
+    if _exists(engine):
         return
     with _alone() as (folder, lock):
-        if not _exists():  # somebody else may just have made it
+        if not _exists(engine):  # somebody else may just have made it
             log.info("making the base image of the local cloud from Debian's packages, once")
-            _import(bootstrap(folder, lock))
+            _import(engine, bootstrap(folder, lock))
 
 
-def _exists() -> bool:
+def _exists(engine: Engine) -> bool:
     return bool(engine.listed("images", "--filter", f"reference={labels.reference(image_id())}"))
 
 
-def _import(archive: Path) -> None:
+def _import(engine: Engine, archive: Path) -> None:
     engine.run(
         *("import", "--quiet", "--change=STOPSIGNAL SIGRTMIN+3"),
         *labels.changes({labels.BASE: image_id()}),

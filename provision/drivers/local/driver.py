@@ -2,17 +2,21 @@
 
 import re
 import secrets
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
 from libcloud.compute.base import Node, NodeDriver, NodeImage, NodeLocation, NodeSize
 
-from provision.drivers.local import base, engine, labels, leftovers, machines, volumes
+from provision.drivers.local import base, gate, labels, leftovers, machines, volumes
+from provision.drivers.local.engine import Engine, check_storage
 from provision.drivers.local.leftovers import Leftover
 from provision.errors import Kind, ProvisionError
+from provision.machine import ROLE, Role, ports_of
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 #: Name and memory in MiB. Processors are shared by all machines.
@@ -26,18 +30,22 @@ _SAVE_TIMEOUT_S = 1800
 class LocalNodeDriver(NodeDriver):
     """Machines of one local cloud. Keeps no state: podman is asked each time.
 
-    `key` names the cloud: several on one computer don't see each other's machines.
+    `key` names the cloud: several on one computer don't see each other's machines. `socket` is
+    where podman serves, if it isn't this computer's own; `gates` a folder of this computer in which
+    machines that launch others find podman: `ex_open_gate`.
     """
 
     type = "local"
     name = "Machines on this computer"
     website = "https://podman.io"
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, socket: str | None = None, gates: Path | None = None) -> None:
         if not _NAME.fullmatch(key):
             raise ProvisionError(f"{key!r}: a local cloud's name is letters, digits, '.', '_', '-'")
         super().__init__(key)  # type: ignore[no-untyped-call]
         self.cloud = key
+        self.engine = Engine(socket)
+        self._gates = gates
 
     def list_sizes(self, location: NodeLocation | None = None) -> list[NodeSize]:  # noqa: ARG002 libcloud's
         """Return the sizes: memory that a machine may use."""
@@ -48,9 +56,11 @@ class LocalNodeDriver(NodeDriver):
 
     def list_images(self, location: NodeLocation | None = None) -> list[NodeImage]:  # noqa: ARG002 libcloud's
         """Return the base image, made or not yet, and the images saved on this cloud."""
-        rows = engine.listed("images", "--filter", f"label={labels.CLOUD}={self.cloud}")
-        changed = volumes.changed_tags(self.cloud)
+        rows = self.engine.listed("images", "--filter", f"label={labels.CLOUD}={self.cloud}")
+        changed = volumes.changed_tags(self.engine, self.cloud)
         saved = [self._image(row, changed) for row in rows if labels.image_id(row)]
+        if self.engine.socket:  # the base image is made where podman is
+            return saved
         first = NodeImage(base.image_id(), base.NAME, self, {"state": "available", "tags": {}})
         return [first, *saved]
 
@@ -67,8 +77,8 @@ class LocalNodeDriver(NodeDriver):
 
     def list_nodes(self) -> list[Node]:
         """Return all machines, also those that are half made or stopped."""
-        rows = machines.rows(self.cloud)
-        changed = volumes.changed_tags(self.cloud)
+        rows = machines.rows(self.engine, self.cloud)
+        changed = volumes.changed_tags(self.engine, self.cloud)
         return [self._node(row, changed) for row in rows]
 
     def create_node(  # type: ignore[override]
@@ -82,51 +92,58 @@ class LocalNodeDriver(NodeDriver):
     ) -> Node:
         """Start a machine and return it; it isn't up yet, its sshd answers in a second or two.
 
-        `ex_userdata` is for its cloud-init, `ex_metadata` are its tags.
+        `ex_userdata` is for its cloud-init, `ex_metadata` are its tags: they also say which ports
+        are published, and whether it gets a gate.
 
         Raises:
             ProvisionError: it can't be made; nothing of it is left.
         """
         if size.id not in _SIZES:
             raise ProvisionError(f"no size {size.id!r} on a local cloud: {', '.join(_SIZES)}")
-        engine.check_storage()
+        check_storage(self.engine)
         if image.id == base.image_id():
-            base.ensure()
-        machine_id = f"i-{secrets.token_hex(9)[:17]}"
+            base.ensure(self.engine)
+        machine_id, tags = f"i-{secrets.token_hex(9)[:17]}", ex_metadata or {}
         own = {
             labels.CLOUD: self.cloud,
             labels.NAME: quote(name),
             labels.IMAGE: image.id,
             labels.SIZE: size.id,
-            labels.TAGS: labels.written(ex_metadata or {}),
+            labels.TAGS: labels.written(tags),
         }
-        machine = machines.Order(machine_id, name, self.cloud, image.id, _SIZES[size.id], own)
+        machine = machines.Order(
+            *(machine_id, name, self.cloud, image.id, _SIZES[size.id], own),
+            ports=ports_of(tags),
+            gate=self._gate(machine_id) if tags.get(ROLE) == Role.MANAGER else None,
+        )
         try:
-            machines.start_new(machine, ex_userdata)
+            machines.start_new(self.engine, machine, ex_userdata)
         except BaseException:
             with suppress(ProvisionError):  # the first error is the one to hear
-                machines.remove(self.cloud, machine_id)
+                machines.remove(self.engine, self.cloud, machine_id)
             raise
-        return self._node(machines.row(self.cloud, machine_id), {})
+        return self._node(machines.row(self.engine, self.cloud, machine_id), {})
 
     def destroy_node(self, node: Node) -> bool:
         """End a machine at once, with all that belongs to it. Twice is no error."""
-        machines.remove(self.cloud, str(node.id))
+        machines.remove(self.engine, self.cloud, str(node.id))
+        if self._gates:
+            shutil.rmtree(self._gates / str(node.id), ignore_errors=True)
         return True
 
     def reboot_node(self, node: Node) -> bool:
         """Shut a machine down and start it. A `reboot` inside it only stops it."""
-        engine.run("restart", "--time", "10", str(node.id))
+        self.engine.run("restart", "--time", "10", str(node.id))
         return True
 
     def stop_node(self, node: Node) -> bool:
         """Shut a machine down; its file system stays."""
-        engine.run("stop", "--time", "10", str(node.id))
+        self.engine.run("stop", "--time", "10", str(node.id))
         return True
 
     def start_node(self, node: Node) -> bool:
         """Start a machine that was stopped."""
-        engine.run("start", str(node.id))
+        self.engine.run("start", str(node.id))
         return True
 
     def create_image(  # type: ignore[override]
@@ -148,7 +165,7 @@ class LocalNodeDriver(NodeDriver):
             labels.TAGS: labels.written(ex_metadata or {}),
         }
         where = labels.reference(image_id)
-        engine.run(
+        self.engine.run(
             *("commit", "--quiet", *labels.changes(own), str(node.id), where),
             timeout_s=_SAVE_TIMEOUT_S,
         )
@@ -158,33 +175,49 @@ class LocalNodeDriver(NodeDriver):
         """Delete an image. Machines and images made from it go on; twice is no error."""
         if node_image.id == base.image_id():
             raise ProvisionError("the base image isn't this cloud's alone: podman rmi removes it")
-        machines.forget_image(node_image.id)
-        volumes.remove_all(self.cloud, node_image.id)
+        machines.forget_image(self.engine, node_image.id)
+        volumes.remove_all(self.engine, self.cloud, node_image.id)
         return True
 
     def ex_create_tags(self, resource: Node | NodeImage, tags: Mapping[str, str]) -> bool:
         """Add tags to a machine or image, or replace them."""
         wanted = str(resource.id)
         found = self._get(wanted) if isinstance(resource, Node) else self.get_image(wanted)
-        volumes.add_tags(self.cloud, wanted, found.extra["tags"], tags)
+        volumes.add_tags(self.engine, self.cloud, wanted, found.extra["tags"], tags)
         return True
 
     def ex_get_console_output(self, node: Node) -> dict[str, str]:
         """Return, as `output`, what a machine wrote on its console, its host keys among it."""
-        text = engine.run("logs", str(node.id))
+        text = self.engine.run("logs", str(node.id))
         return {"output": _TERMINAL.sub("", text)}
+
+    def ex_open_gate(self, node: Node) -> str:
+        """Let a machine of the role "manager" use podman as long as it runs.
+
+        Returns the socket's path on the machine. Twice is once.
+
+        Raises:
+            ProvisionError: it doesn't run, or podman doesn't serve.
+        """
+        gate.open_for(self.engine, str(node.id), self._gate(str(node.id)))
+        return f"{machines.GATE}/{gate.SOCKET}"
 
     def ex_busy(self) -> bool:
         """Say whether podman is making a machine or an image, also for somebody killed."""
-        return machines.being_made(self.cloud)
+        return machines.being_made(self.engine, self.cloud)
 
     def ex_list_leftovers(self, min_age_s: float = 60) -> list[Leftover]:
         """Return what crashes left that neither machines nor images show."""
-        return leftovers.find(self.cloud, min_age_s=min_age_s)
+        return leftovers.find(self.engine, self.cloud, min_age_s=min_age_s)
 
     def ex_remove_leftover(self, leftover: Leftover) -> None:
         """Remove one of them; it may be gone already."""
-        leftovers.remove(leftover)
+        leftovers.remove(self.engine, leftover)
+
+    def _gate(self, machine_id: str) -> Path:
+        if self._gates is None:
+            raise ProvisionError(f"{self.cloud}: no machine of this cloud may launch others")
+        return gate.folder(self._gates, machine_id)
 
     def _get(self, machine_id: str) -> Node:
         for node in self.list_nodes():
@@ -195,16 +228,18 @@ class LocalNodeDriver(NodeDriver):
     def _node(self, row: Mapping[str, Any], changed: Mapping[str, Mapping[str, str]]) -> Node:
         own, machine_id = labels.of_row(row), str(row["Names"][0])
         created_at = datetime.fromtimestamp(row["Created"], UTC)
+        ports = machines.published(row)
         return Node(
             id=machine_id,
             name=unquote(own.get(labels.NAME, "")),
             state=machines.state(row, datetime.now(UTC)),
-            public_ips=["127.0.0.1"],
+            public_ips=[self.engine.host],
             private_ips=[],
             driver=self,
             created_at=created_at,
             extra={
-                "ssh_port": machines.ssh_port(row),
+                "ssh_port": ports.pop(machines.SSH, None),
+                "ports": ports,
                 "image_id": own.get(labels.IMAGE, ""),
                 "instance_type": own.get(labels.SIZE, ""),
                 "tags": dict(changed.get(machine_id) or labels.read(own)),

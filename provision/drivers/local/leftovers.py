@@ -13,7 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from provision.drivers.local import engine, labels, machines, volumes
+from provision.drivers.local import labels, machines, volumes
+from provision.drivers.local.engine import Engine
 from provision.errors import Kind, ProvisionError
 
 _NAMESPACES = Path("/run/netns")
@@ -39,26 +40,28 @@ class Leftover:
     reason: str
 
 
-def find(cloud: str, *, min_age_s: float) -> list[Leftover]:
+def find(engine: Engine, cloud: str, *, min_age_s: float) -> list[Leftover]:
     """Return what may go: only what is ours, or has nobody in it.
 
     What is younger than `min_age_s` may belong to a machine that is just being made; what doesn't
     say whose it is must be older than a minute in any case.
     """
     now = time.time()
-    found = [*_volumes(cloud, now - min_age_s), *_images(cloud)]
-    if os.geteuid() == 0:  # without root, these end with podman's own user namespace
+    found = [*_volumes(engine, cloud, now - min_age_s), *_images(engine, cloud)]
+    if (
+        engine.socket is None and os.geteuid() == 0
+    ):  # without root, these end with podman's own user namespace
         before = now - max(min_age_s, _ANYBODYS_S)
-        found += [*_monitors(before), *_namespaces(before)]
+        found += [*_monitors(engine, before), *_namespaces(engine, before)]
     return found
 
 
-def remove(leftover: Leftover) -> None:
+def remove(engine: Engine, leftover: Leftover) -> None:
     """Remove one; it may be gone already."""
     if leftover.kind is LeftoverKind.VOLUME:
         engine.run("volume", "rm", "--force", leftover.name)
     elif leftover.kind is LeftoverKind.IMAGE:
-        machines.remove_unused_layers(leftover.name)
+        machines.remove_unused_layers(engine, leftover.name)
     elif leftover.kind is LeftoverKind.PROCESS:
         with suppress(ProcessLookupError):
             os.kill(int(leftover.name), signal.SIGKILL)  # its child, runc, dies of the closed pipe
@@ -67,9 +70,9 @@ def remove(leftover: Leftover) -> None:
         Path(leftover.name).unlink(missing_ok=True)
 
 
-def _volumes(cloud: str, before: float) -> Iterator[Leftover]:
-    owned = volumes.by_owner(cloud)
-    alive = {row["Names"][0] for row in machines.rows(cloud)} | _image_ids(cloud)
+def _volumes(engine: Engine, cloud: str, before: float) -> Iterator[Leftover]:
+    owned = volumes.by_owner(engine, cloud)
+    alive = {row["Names"][0] for row in machines.rows(engine, cloud)} | _image_ids(engine, cloud)
     for owner, rows in owned.items():
         for row in rows:
             if (
@@ -81,13 +84,13 @@ def _volumes(cloud: str, before: float) -> Iterator[Leftover]:
                 )
 
 
-def _images(cloud: str) -> Iterator[Leftover]:
-    for row in _image_rows(cloud):
+def _images(engine: Engine, cloud: str) -> Iterator[Leftover]:
+    for row in _image_rows(engine, cloud):
         if row.get("Dangling") and not row["Containers"]:
             yield Leftover(LeftoverKind.IMAGE, row["Id"], "deleted while a machine still used it")
 
 
-def _monitors(before: float) -> Iterator[Leftover]:
+def _monitors(engine: Engine, before: float) -> Iterator[Leftover]:
     """Yield podman's process beside a machine, where podman knows of no such machine."""
     known = set(engine.run("ps", "--all", "--quiet", "--no-trunc").split())
     for path in Path("/proc").glob("[0-9]*"):
@@ -98,9 +101,9 @@ def _monitors(before: float) -> Iterator[Leftover]:
                 yield Leftover(LeftoverKind.PROCESS, path.name, reason)
 
 
-def _namespaces(before: float) -> Iterator[Leftover]:
+def _namespaces(engine: Engine, before: float) -> Iterator[Leftover]:
     """Yield networks of machines that never came to be: no machine names them, nobody is in."""
-    known = set(_named())
+    known = set(_named(engine))
     inhabited = set(_inhabited())
     for path in _NAMESPACES.glob("netns-*"):
         with suppress(FileNotFoundError):
@@ -118,7 +121,7 @@ def _inhabited() -> Iterator[int]:
             yield path.stat().st_ino
 
 
-def _named() -> Sequence[str]:
+def _named(engine: Engine) -> Sequence[str]:
     """Return the network namespaces that podman's machines name, anybody's."""
     names = engine.run("ps", "--all", "--quiet").split()
     if not names:
@@ -128,12 +131,12 @@ def _named() -> Sequence[str]:
     except ProvisionError as error:
         if error.kind is not Kind.GONE:
             raise
-        return _named()  # one has ended in between: look again
+        return _named(engine)  # one has ended in between: look again
 
 
-def _image_ids(cloud: str) -> set[str]:
-    return {labels.image_id(row) for row in _image_rows(cloud)}
+def _image_ids(engine: Engine, cloud: str) -> set[str]:
+    return {labels.image_id(row) for row in _image_rows(engine, cloud)}
 
 
-def _image_rows(cloud: str) -> list[dict[str, Any]]:
+def _image_rows(engine: Engine, cloud: str) -> list[dict[str, Any]]:
     return engine.listed("images", "--filter", f"label={labels.CLOUD}={cloud}")

@@ -10,27 +10,30 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from provision.drivers.local import engine, labels
+from provision.drivers.local import labels
+from provision.drivers.local.engine import Engine
 from provision.errors import Kind, ProvisionError
 
 
-def create_seed(cloud: str, machine_id: str, files: Mapping[str, str]) -> str:
+def create_seed(engine: Engine, cloud: str, machine_id: str, files: bytes) -> str:
     """Make the volume from which a machine's cloud-init reads, and return its name.
 
     Before the machine: user data is never in a file of ours, and a snapshot doesn't contain it.
+    A podman behind a socket can't fill a volume that no machine has: there it stays empty.
     """
     name = f"{machine_id}.seed"
     engine.run("volume", "create", *labels.options(_owned(cloud, machine_id)), name)
-    engine.run("volume", "import", name, "-", stdin=_tar(files))
+    if engine.socket is None:
+        engine.run("volume", "import", name, "-", stdin=files)
     return name
 
 
 def add_tags(
-    cloud: str, resource_id: str, before: Mapping[str, str], new: Mapping[str, str]
+    engine: Engine, cloud: str, resource_id: str, before: Mapping[str, str], new: Mapping[str, str]
 ) -> None:
     """Let `new` replace and add to the tags of a machine or image; `before` are its first ones."""
     while True:
-        rows = [row for row in _rows(cloud) if _number(row) and _owner(row) == resource_id]
+        rows = [row for row in _rows(engine, cloud) if _number(row) and _owner(row) == resource_id]
         latest = max(rows, key=_number, default=None)
         old = labels.read(labels.of_row(latest)) if latest else dict(before)
         tags = {labels.TAGS: labels.written(old | dict(new))}
@@ -41,30 +44,32 @@ def add_tags(
             if "already exists" in str(error):
                 continue  # somebody else changed them just now: on top of theirs
             raise
-        _remove([str(row["Name"]) for row in rows])
+        _remove(engine, [str(row["Name"]) for row in rows])
         return
 
 
-def changed_tags(cloud: str) -> dict[str, dict[str, str]]:
+def changed_tags(engine: Engine, cloud: str) -> dict[str, dict[str, str]]:
     """Return the tags of all resources whose tags were changed, by id."""
-    rows = sorted((row for row in _rows(cloud) if _number(row)), key=_number)
+    rows = sorted((row for row in _rows(engine, cloud) if _number(row)), key=_number)
     return {_owner(row): labels.read(labels.of_row(row)) for row in rows}
 
 
-def remove_all(cloud: str, resource_id: str) -> None:
+def remove_all(engine: Engine, cloud: str, resource_id: str) -> None:
     """Remove the volumes of a machine or image that is gone."""
-    _remove([str(row["Name"]) for row in _rows(cloud) if _owner(row) == resource_id])
+    _remove(
+        engine, [str(row["Name"]) for row in _rows(engine, cloud) if _owner(row) == resource_id]
+    )
 
 
-def by_owner(cloud: str) -> dict[str, list[dict[str, Any]]]:
+def by_owner(engine: Engine, cloud: str) -> dict[str, list[dict[str, Any]]]:
     """Return podman's rows of all volumes, by the id that they belong to."""
     owned = defaultdict[str, list[dict[str, Any]]](list)
-    for row in _rows(cloud):
+    for row in _rows(engine, cloud):
         owned[_owner(row)].append(row)
     return owned
 
 
-def _remove(names: list[str]) -> None:
+def _remove(engine: Engine, names: list[str]) -> None:
     try:
         if names:
             engine.run("volume", "rm", "--force", *names)
@@ -73,7 +78,7 @@ def _remove(names: list[str]) -> None:
             raise
 
 
-def _rows(cloud: str) -> list[dict[str, Any]]:
+def _rows(engine: Engine, cloud: str) -> list[dict[str, Any]]:
     return engine.listed("volume", "ls", "--filter", f"label={labels.CLOUD}={cloud}")
 
 
@@ -91,7 +96,7 @@ def _number(row: Mapping[str, Any]) -> int:
     return int(number) if mark else 0
 
 
-def _tar(files: Mapping[str, str]) -> bytes:
+def packed(files: Mapping[str, str]) -> bytes:
     """Return a tar archive of `files`, readable by root only: user data may hold secrets."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:

@@ -15,6 +15,7 @@ import pytest
 from libcloud.compute.base import Node, NodeImage
 
 from provision.drivers.local import LocalNodeDriver, leftovers
+from provision.drivers.local.engine import OURS
 from provision.drivers.local.leftovers import Leftover
 from provision.errors import ProvisionError
 from tests.eventually import eventually
@@ -146,15 +147,17 @@ def namespace() -> Iterator[str]:
 @pytest.mark.usefixtures("driver")
 def test_a_network_namespace_of_nobody_goes_when_it_is_old_enough(namespace: str) -> None:
     def found(before: float) -> list[Leftover]:
-        return [each for each in leftovers._namespaces(before) if each.name.endswith(namespace)]
+        return [
+            each for each in leftovers._namespaces(OURS, before) if each.name.endswith(namespace)
+        ]
 
     assert not found(time.time() - 60)  # its machine may be just coming
     with subprocess.Popen(["ip", "netns", "exec", namespace, "sleep", "60"]) as process:
         eventually(lambda: not found(time.time()))  # somebody lives in it
         process.kill()
     (leftover,) = found(time.time())
-    leftovers.remove(leftover)
-    leftovers.remove(leftover)
+    leftovers.remove(OURS, leftover)
+    leftovers.remove(OURS, leftover)
     assert not Path(leftover.name).exists()
 
 
@@ -166,11 +169,13 @@ def test_a_monitor_without_a_machine_goes_when_it_is_old_enough(machine: Booted)
     with subprocess.Popen(command, executable=sys.executable, stdin=subprocess.PIPE) as monitor:
 
         def found(before: float) -> list[Leftover]:
-            return [each for each in leftovers._monitors(before) if each.name == str(monitor.pid)]
+            return [
+                each for each in leftovers._monitors(OURS, before) if each.name == str(monitor.pid)
+            ]
 
         (leftover,) = eventually(lambda: found(time.time()))
         assert not found(time.time() - 60)
-        leftovers.remove(leftover)
+        leftovers.remove(OURS, leftover)
     assert monitor.returncode == -signal.SIGKILL
     assert machine.sh("echo alive") == "alive"
 

@@ -22,7 +22,7 @@ def podman(path_with: Path) -> Iterator[Path]:
 def test_a_podman_that_hangs_is_ended(podman: Path) -> None:
     program(podman, f"#!/bin/sh\necho $$ >{podman}.pid\nexec sleep 100\n")
     with pytest.raises(ProvisionError, match=r"podman ps: no end after 0\.5 s") as slow:
-        engine.run("ps", timeout_s=0.5)
+        engine.OURS.run("ps", timeout_s=0.5)
     assert slow.value.kind is Kind.RETRY
     pid = podman.with_suffix(".pid").read_text().strip()
     assert not Path("/proc", pid).exists()
@@ -41,7 +41,7 @@ def test_a_podman_that_hangs_is_ended(podman: Path) -> None:
 def test_what_podman_says_decides_what_to_do(podman: Path, text: str, kind: Kind) -> None:
     program(podman, f"#!/bin/sh\necho noise >&2\necho '{text}' >&2\nexit 125\n")
     with pytest.raises(ProvisionError) as refused:
-        engine.run("start", "i-0")
+        engine.OURS.run("start", "i-0")
     assert str(refused.value) == f"podman start i-0: {text.removeprefix('Error: ')}"
     assert refused.value.kind is kind
 
