@@ -13,7 +13,8 @@ import pytest
 from libcloud.compute.base import Node, NodeImage, NodeSize
 
 from provision import keys, known_hosts
-from provision.drivers.local import LocalNodeDriver, base, engine, labels
+from provision.drivers.local import LocalNodeDriver, base, labels
+from provision.drivers.local.engine import OURS, limits
 from provision.drivers.local.leftovers import Leftover, LeftoverKind
 from provision.errors import ProvisionError
 from provision.keys import KeyPair
@@ -69,7 +70,7 @@ def _starts() -> bool:
     """Say whether podman can start anything here, asked without our driver's options."""
     with suppress(ProvisionError):
         image = labels.reference(base.image_id())
-        engine.run("run", "--rm", "--network=none", *engine.limits(), image, "true")
+        OURS.run("run", "--rm", "--network=none", *limits(), image, "true")
         return True
     return False
 
