@@ -9,7 +9,7 @@ from manager import events
 from manager.events import Event
 from manager.model import ArchiveStatus, NodeState, Operation, OperationStatus
 from manager.rates import RateMeter, Rates, summed
-from manager.reconcile.plan import Verdict
+from manager.reconcile.verdicts import Verdict
 from manager.replays.state import UNFINISHED, ReplayState
 from streams import names
 from streams.control import OperatorReport

@@ -121,7 +121,7 @@ def _state(seen: _Seen, now_s: float) -> NodeState:
 
 def _view(name: str, seen: _Seen, now_s: float) -> NodeView:
     said = seen.heartbeat
-    view = NodeView(name, _state(seen, now_s), offers=())
+    view = NodeView(name, _state(seen, now_s), offers=(), silent_s=now_s - seen.at_s)
     if said is None:
         return view
     return replace(

@@ -13,7 +13,7 @@ from manager.archives import ArchivePlace, status_of, undemanding
 from manager.board import Board, Clock, Load, operation_depths
 from manager.broker import ManagerBroker
 from manager.demand import BrokerView, stream_consumers
-from manager.dispatcher import NodeView, instances_for
+from manager.dispatcher import NodeView
 from manager.fleet import Fleet
 from manager.lease import Lease, LeaseStore
 from manager.model import (
@@ -29,7 +29,9 @@ from manager.model import (
     Stream,
 )
 from manager.reconcile.apply import Applier
-from manager.reconcile.plan import Memory, Observed, Plan, plan
+from manager.reconcile.instances import instances_for
+from manager.reconcile.memory import Memory
+from manager.reconcile.plan import Observed, Plan, plan
 from manager.replays.state import ReplayState
 from manager.teller import Keeper, Teller
 from manager.watch import BrokerWatch

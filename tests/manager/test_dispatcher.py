@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manager.dispatcher import NodeView, instances_for, place
+from manager.dispatcher import NodeView, place
 from manager.model import Instances, NodeState, Operation
+from manager.reconcile.instances import instances_for
 from tests.manager.planning import node, operation
 
 ONE = operation("one", "a", "b")

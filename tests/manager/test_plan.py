@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from manager.demand import Binding, BrokerView
 from manager.dispatcher import NodeView
 from manager.model import DemandMode, NodeState, Operation, OperationState
-from manager.reconcile.plan import Memory, Observed, Plan, plan
+from manager.reconcile.memory import Memory
+from manager.reconcile.plan import Observed, Plan, plan
 from tests.manager.planning import node, operation
 
 CHAIN = [operation("1", "a", "b"), operation("2", "b", "c"), operation("3", "c", "d")]

@@ -1,0 +1,68 @@
+"""What to call each operation's state, and why. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from manager.dispatcher import Placement
+from manager.model import DemandMode, Operation, OperationState
+from manager.reconcile.memory import Memory
+from streams.control import OperatorReport, OperatorState
+
+#: What an operation is when one of its operators says so; the first that is said counts.
+_MEANS = (
+    (OperatorState.RUNNING, OperationState.RUNNING),
+    (OperatorState.FAILED, OperationState.FAILED),
+    (OperatorState.STARTING, OperationState.STARTING),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """An operation's state, with its reason in a sentence, and the nodes that have it."""
+
+    state: OperationState
+    reason: str = ""
+    nodes: tuple[str, ...] = ()
+
+
+def verdict(
+    operation: Operation,
+    memory: Memory,
+    said: Mapping[str, Sequence[OperatorReport]],
+    placement: Placement,
+    *,
+    is_wanted: bool,
+) -> Verdict:
+    """Judge an operation by its demand, where it was placed, and what its operators say."""
+    where = tuple(sorted({*memory.nodes, *memory.draining}))
+    if operation.demand is DemandMode.PAUSED:
+        return Verdict(OperationState.PAUSED, "stopped by a person", where)
+    if is_wanted:
+        return _wanted(operation, memory, said, placement, where)
+    if memory.nodes:
+        return Verdict(OperationState.LINGERING, "nobody consumes its output any more", where)
+    if memory.draining:
+        return Verdict(OperationState.DRAINING, "finishes what it has taken", where)
+    return Verdict(OperationState.IDLE, "nobody consumes its output", where)
+
+
+def _wanted(
+    operation: Operation,
+    memory: Memory,
+    said: Mapping[str, Sequence[OperatorReport]],
+    placement: Placement,
+    where: tuple[str, ...],
+) -> Verdict:
+    name = operation.name
+    if name in placement.unplaced:
+        failed = name in placement.failed
+        state = OperationState.FAILED if failed else OperationState.STARTING
+        return Verdict(state, placement.unplaced[name], where)
+    here = [
+        r for node in memory.nodes for r in said.get(node, ()) if r.revision == operation.revision
+    ]
+    for said_state, state in _MEANS:
+        found = [r for r in here if r.state is said_state]
+        if found:
+            return Verdict(state, found[0].reason, where)
+    return Verdict(OperationState.STARTING, "starts on " + ", ".join(sorted(memory.nodes)), where)
