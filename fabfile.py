@@ -27,7 +27,7 @@ from appliances.progress import Progress
 from appliances.services import Services
 from appliances.uses import by_definitions
 from manager.client import ManagerClient
-from provision import desk, garbage, leases, scrub
+from provision import desk, garbage, leases, renewing, scrub
 from provision.errors import ProvisionError
 from provision.inventory import Inventory
 from provision.machine import Machine
@@ -120,7 +120,7 @@ def terminate(_: Any, *, handle: str, cloud: str = "") -> None:
 def renew(_: Any, *, handle: str, hours: str, cloud: str = "") -> None:
     """Let a machine's lease end so many hours from now."""
     with _site_of(handle, cloud) as (site, machine):
-        renewed, trouble = by_hand.renew(site, machine, _number("hours", hours))
+        renewed, trouble = renewing.renew(site, machine, _number("hours", hours))
     _print(*_times(renewed), *([f"warning: {trouble}"] if trouble else []))
 
 

@@ -7,14 +7,12 @@ from dataclasses import replace
 
 from appliances import images, services
 from appliances.services import Manager
-from provision import agent, leases
-from provision.errors import ProvisionError
+from provision import agent
 from provision.images import offer
 from provision.machine import AGENT, APPLIANCE, Machine
 from provision.site import Site
-from provision.user_data import LEASE_FILE, agent_file, lease_files, user_data
+from provision.user_data import agent_file, lease_files, user_data
 
-_RENEW_S = 15
 _AGENT_S = 120
 
 
@@ -68,23 +66,6 @@ def terminate(site: Site, machine: Machine, manager: Manager | None) -> None:
     """Terminate a machine; its node goes, too."""
     site.cloud.terminate(machine)
     forget(manager, machine.name)
-
-
-def renew(site: Site, machine: Machine, hours: float) -> tuple[Machine, str]:
-    """Let a machine's lease end `hours` from now; return it, and what could not be told to it.
-
-    Raises:
-        ProvisionError: more hours than the cloud allows.
-    """
-    renewed = site.cloud.renew(machine, hours)
-    if renewed.lease is None:
-        return renewed, ""
-    try:
-        with site.shell(renewed, timeout_s=_RENEW_S) as shell:
-            shell.put_text(f"{leases.written(renewed.lease.ends_at)}\n", LEASE_FILE, mode=0o600)
-    except ProvisionError as error:
-        return renewed, f"its own timer doesn't know of it: {error}"
-    return renewed, ""
 
 
 def forget(manager: Manager | None, node: str) -> None:

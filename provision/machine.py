@@ -23,6 +23,9 @@ AGENT = PREFIX + "agent"  # of images: whether a stream agent is in them, yes or
 ROLE = PREFIX + "role"
 PROTECT = PREFIX + "protect"
 PORTS = PREFIX + "ports"  # that others reach, besides ssh: numbers with commas between
+NODE = PREFIX + "node"  # of machines that a manager launched: their name as a node
+TERM = PREFIX + "term"  # the term of the leader that launched it
+LAUNCHER = PREFIX + "launcher"  # what stands for that manager's database
 
 
 class Role(StrEnum):

@@ -1,0 +1,84 @@
+"""The ground that a cloud's workers stand on: the cloud itself, opened when it is first needed."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from provision import desk
+from provision.entries import CloudEntry, LocalEntry
+from provision.errors import SecretError
+from provision.inventory import Inventory
+from provision.secrets import Secrets
+from provision.site import Site
+
+#: A journal is read whole at each listing: so it is begun anew when it has become old.
+_JOURNAL_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Where the manager works: inventory, secrets, and the folder beside which it remembers."""
+
+    inventory: Inventory
+    env: Mapping[str, str] = field(repr=False)
+    folder: Path
+
+    @property
+    def secrets(self) -> Secrets:
+        """Where secrets are looked up."""
+        return desk.secrets_at(self.env, self.folder)
+
+    def clouds(self) -> list[str]:
+        """Return the clouds that could answer: their credentials are here, or podman is."""
+        return [name for name, entry in self.inventory.clouds.items() if self._usable(entry)]
+
+    def _usable(self, entry: CloudEntry) -> bool:
+        if isinstance(entry, LocalEntry):
+            return shutil.which("podman") is not None
+        if entry.credentials is None:
+            return True
+        try:
+            return self.secrets.find(f"{entry.credentials}-key") is not None
+        except SecretError:
+            return False
+
+
+class Ground:
+    """One cloud, opened by the first worker that needs it and shared by all."""
+
+    def __init__(self, work: Desk, name: str) -> None:
+        self._desk, self.name = work, name
+        self._lock = threading.Lock()
+        self._stack = ExitStack()
+        self._site: Site | None = None
+        self._opened_s = 0.0
+
+    def site(self) -> Site:
+        """Return the cloud; what a crash left open in the journal is settled first.
+
+        Raises:
+            ProvisionError: it can't be opened.
+        """
+        with self._lock:
+            if self._site is None:
+                place = self._desk
+                opened = desk.opened(self.name, env=place.env, folder=place.folder)
+                cloud = self._stack.enter_context(opened)
+                self._site = Site(cloud, place.inventory, place.secrets)
+                self._opened_s = time.monotonic()
+            return self._site
+
+    def refresh(self, is_idle: Callable[[], bool]) -> None:
+        """Begin a new journal, if this one is old and nobody is at work."""
+        if self._site and time.monotonic() - self._opened_s > _JOURNAL_S and is_idle():
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the cloud; the next worker opens it again."""
+        with self._lock:
+            self._site = None
+            self._stack.close()

@@ -1,0 +1,157 @@
+"""Keeps machines on all clouds as decided: what is decided is in the records before it is done."""
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from manager.errors import ConflictError
+from manager.machines.cloud_keeper import CloudKeeper, Interest
+from manager.machines.ground import Desk, Ground
+from manager.machines.model import Decisions, Launch, MachineRecord, Phase, Seen
+from manager.machines.work import Logins, MachineStore, Work
+
+#: Spending is counted over this time.
+DAY = timedelta(hours=24)
+#: For how long machines that have ended are remembered, and how often older ones are forgotten.
+_KEPT, _PRUNE = timedelta(days=7), timedelta(hours=1)
+_NAME_LENGTH = 80
+_STOP_S = 5.0
+
+
+class KeeperStore(MachineStore, Protocol):
+    """What the keeper needs of the store."""
+
+    def manager_id(self) -> str:
+        """Return what stands for this database on the clouds."""
+
+    def decide_machines(
+        self, made: Decisions, launches: Iterable[MachineRecord], *, term: int, now: datetime
+    ) -> bool:
+        """Keep what was decided; False if somebody else leads by now."""
+
+    def get_machine(self, node: str) -> MachineRecord:
+        """Return a machine that hasn't ended."""
+
+    def prune_machines(self, before: datetime) -> None:
+        """Forget machines that ended before."""
+
+
+class Keeper:
+    """The clouds that machines may be launched on; without any it knows only what was.
+
+    `poke` is called when something has changed, `forget` with each node that is gone.
+    """
+
+    def __init__(
+        self,
+        work: Desk | None,
+        store: KeeperStore,
+        logins: Logins,
+        *,
+        poke: Callable[[], object],
+        forget: Callable[[str], object],
+    ) -> None:
+        self._desk, self._store, self._logins = work, store, logins
+        self._poke, self._forget = poke, forget
+        self._clouds: dict[str, CloudKeeper] | None = None
+        self._pruned_at = datetime.now(UTC)
+
+    def see(self, *, now: datetime, term: int, listening_s: float) -> Seen:
+        """Return all about machines, as a plan needs it."""
+        known = self._store.machines(ended_since=now - DAY)
+        clouds = self._keepers().values()
+        return Seen(
+            now=now,
+            term=term,
+            listening_s=listening_s,
+            machines=[record for record in known if record.phase is not Phase.ENDED],
+            offers=[offer for cloud in clouds for offer in cloud.offers(known)],
+            rooms=[cloud.room(spent(known, cloud.name, now)) for cloud in clouds],
+            breakers=self._store.breakers() if known else {},
+        )
+
+    def decide(self, made: Decisions, term: int, now: datetime) -> None:
+        """Keep what was decided, and begin with it; nothing if somebody else leads by now."""
+        launches = [(_record(launch, term, now), launch.offer) for launch in made.launches]
+        changes = (launches, made.ready, made.idle, made.drains, made.ends)
+        if not any(changes):
+            return
+        records = [record for record, _ in launches]
+        if not self._store.decide_machines(made, records, term=term, now=now):
+            return
+        for record, offer in launches:
+            self._keepers()[record.cloud].launch(record, offer)
+        self._poke()
+
+    def tend(self, records: Sequence[MachineRecord], interest: Interest) -> None:
+        """Have everything done that is due, by the records that haven't ended."""
+        for name, cloud in self._keepers().items():
+            cloud.tend([record for record in records if record.cloud == name], interest)
+        now = datetime.now(UTC)
+        if now - self._pruned_at > _PRUNE:
+            self._pruned_at = now
+            self._store.prune_machines(now - _KEPT)
+
+    def renew(self, node: str, hours: float) -> str:
+        """Let the lease of a launched machine end `hours` from now; return what went wrong beside.
+
+        Raises:
+            NotFoundError: there is no such machine.
+            ConflictError: its cloud refuses.
+        """
+        record = self._store.get_machine(node)
+        cloud = self._keepers().get(record.cloud)
+        if cloud is None:
+            raise ConflictError(f"cloud {record.cloud!r} isn't in the inventory any more")
+        return cloud.renew(record, hours)
+
+    def stop(self) -> None:
+        """Let what is under way come to its end, for a moment."""
+        for cloud in (self._clouds or {}).values():
+            cloud.stop(_STOP_S)
+
+    def _keepers(self) -> Mapping[str, CloudKeeper]:
+        """Return each cloud's; made when the store first answers, which knows who we are."""
+        if self._clouds is None:
+            work, clouds = self._desk, dict[str, CloudKeeper]()
+            launcher = self._store.manager_id()
+            for name in work.clouds() if work else ():
+                assert work is not None  # noqa: S101 - for mypy
+                clouds[name] = CloudKeeper(
+                    Work(Ground(work, name), self._store, self._logins, launcher, self._forget),
+                    work.inventory,
+                    self._poke,
+                )
+            self._clouds = clouds
+        return self._clouds
+
+
+def spent(records: Iterable[MachineRecord], cloud: str, now: datetime) -> float:
+    """Return what a cloud's machines that have ended cost within the last 24 hours."""
+    total = 0.0
+    for record in records:
+        if record.cloud == cloud and record.ended_at and record.price_per_hour and record.handle:
+            since = max(record.launched_at, now - DAY)
+            hours = max(timedelta(0), record.ended_at - since) / timedelta(hours=1)
+            total += hours * record.price_per_hour
+    return total
+
+
+def _record(launch: Launch, term: int, now: datetime) -> MachineRecord:
+    offer = launch.offer
+    stem = offer.application.replace(".", "-").partition("@")[0][:_NAME_LENGTH]
+    return MachineRecord(
+        node=f"{stem}-{secrets.token_hex(3)}",
+        cloud=offer.cloud,
+        application=offer.application,
+        image=offer.image,
+        size=offer.size,
+        phase=Phase.LAUNCHING,
+        why=launch.why,
+        term=term,
+        launched_at=now,
+        phase_at=now,
+        ends_at=now + timedelta(hours=offer.hours),
+        price_per_hour=offer.price_per_hour,
+    )
