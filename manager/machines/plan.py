@@ -33,9 +33,12 @@ def plan(seen: Seen, needs: Needs) -> Decisions:
     waiting = _missing(seen, needs, supply)
     drains += _expiring(staying, needs, supply)
     _warm(seen, staying, supply)
+    # what is drained now goes, with the next plan, to machines that have nothing yet
     moving = {m.record.application for m in staying if m.record.node in {e.node for e in drains}}
-    idle = _without_work(staying, needs, supply.unused(), moving)
-    ends |= _unneeded(seen, staying, idle, supply)
+    idle = _without_work(staying, needs, supply.unused())
+    ends |= _unneeded(
+        seen, staying, [m for m in idle if m.record.application not in moving], supply
+    )
     return Decisions(
         launches=supply.launches(),
         ready=tuple(
@@ -133,9 +136,8 @@ def _without_work(
     staying: Sequence[Standing],
     needs: Needs,
     unused: AbstractSet[str],
-    moving: AbstractSet[str],
 ) -> list[Standing]:
-    """The machines on which nothing runs, and for which nothing waits or is just moving there."""
+    """The machines on which nothing runs, and for which nothing waits."""
     if not needs.demand_known:
         return []
     return [
@@ -143,7 +145,6 @@ def _without_work(
         for machine in staying
         if (machine.record.node in unused if machine.is_coming else not machine.assigned)
         and machine.record.node not in needs.finishing
-        and machine.record.application not in moving
     ]
 
 

@@ -1,5 +1,6 @@
 """A world with a clock and a cloud of its own: records are kept as the store keeps them."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -60,6 +61,11 @@ class World:
     memory: dict[str, Memory] = field(default_factory=dict)
     bound: set[str] = field(default_factory=set)
     launched: int = 0
+    _offers: dict[str, Offer] = field(default_factory=dict)
+    #: what each plan took
+    planning_s: list[float] = field(default_factory=list)
+    #: bindings that have nothing to do with the operations
+    foreign: frozenset[Binding] = frozenset()
 
     @property
     def now(self) -> datetime:
@@ -70,18 +76,19 @@ class World:
         for _ in range(times):
             self.now_s += seconds
             self._cloud_works()
-            made = plan(
-                Observed(
-                    self.now_s,
-                    self.operations,
-                    self._view(),
-                    self.nodes(),
-                    demand_known=demand_known,
-                    instances=self.instances,
-                    memory=self.memory,
-                    machines=self.seen(),
-                )
+            observed = Observed(
+                self.now_s,
+                self.operations,
+                self._view(),
+                self.nodes(),
+                demand_known=demand_known,
+                instances=self.instances,
+                memory=self.memory,
+                machines=self.seen(),
             )
+            began_s = time.perf_counter()
+            made = plan(observed)
+            self.planning_s.append(time.perf_counter() - began_s)
             self.memory = dict(made.memory)
             self.bound |= {o.name for o in made.bind}
             self.bound -= {o.name for o in made.unbind}
@@ -169,12 +176,18 @@ class World:
         return self.now - money.DAY
 
     def _is_up(self, record: MachineRecord) -> bool:
-        boot_s = next((o.boot_s for o in self.offers if o.image == record.image), 30.0)
         age_s = (self.now - record.launched_at).total_seconds()
-        return self.boots(record) and age_s >= boot_s
+        return self.boots(record) and age_s >= self._like(record).boot_s
+
+    def _like(self, record: MachineRecord) -> Offer:
+        found = self._offers.get(record.image)
+        if found is None:
+            self._offers = {o.image: o for o in reversed(self.offers)}
+            found = self._offers[record.image]
+        return found
 
     def _node(self, record: MachineRecord, silent_s: float) -> NodeView:
-        like = next(o for o in self.offers if o.image == record.image)
+        like = self._like(record)
         return NodeView(
             record.node,
             NodeState.LOST if silent_s >= LOST_S else NodeState.READY,
@@ -209,4 +222,4 @@ class World:
             for o in self.operations
             if o.name in self.bound
         }
-        return BrokerView(frozenset(outside | own), {f"mine.{s}": 1 for s in self.consumed})
+        return BrokerView(self.foreign | outside | own, {f"mine.{s}": 1 for s in self.consumed})
