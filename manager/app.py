@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import signal
 import socket
 from collections.abc import Collection, Iterator
@@ -14,6 +15,7 @@ from manager import logs
 from manager.api import create_app
 from manager.child import Child
 from manager.errors import StoreUnavailableError
+from manager.machines.ground import desk_at
 from manager.runtime import Runtime
 from manager.services import Services
 from manager.store import Store, database_url
@@ -51,7 +53,7 @@ def run(
     logs.to_stderr()
     store = Store(database_url(settings, Path.cwd()))
     users = Users(store, first=_first_admin(settings))
-    runtime = Runtime(settings, store)
+    runtime = Runtime(settings, store, desk_at(os.environ, Path.cwd()))
     sweep = Sweep(settings, runtime.leads)
     server = server_of(Services(store, users, runtime))
     # uvicorn hands a signal on when it is done: this is what it then meets, instead of the end

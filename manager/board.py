@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from manager import events
 from manager.events import Event
+from manager.machines.model import MachineRecord, Phase
 from manager.model import ArchiveStatus, NodeState, Operation, OperationStatus
 from manager.rates import RateMeter, Rates, summed
 from manager.reconcile.verdicts import Verdict
@@ -64,6 +65,7 @@ class Board:
         self.archives: Mapping[str, ArchiveStatus] = {}
         self._nodes: Mapping[str, NodeState] = {}
         self._replays: Mapping[str, tuple[ReplayState, str]] | None = None
+        self._machines: Mapping[str, MachineRecord] | None = None
         self._meter = RateMeter()
 
     def load(self, reports: Mapping[str, Sequence[OperatorReport]], depths: Depths) -> Load:
@@ -96,6 +98,19 @@ class Board:
             events.state_changed("node", name, before=before.get(name), after=state, reason="")
             for name, state in nodes.items()
             if before.get(name) is not state
+        ]
+
+    def see_machines(self, machines: Sequence[MachineRecord]) -> list[Event]:
+        """Keep the phase of each machine that hasn't ended; return an event for each change."""
+        before, now = self._machines, {machine.node: machine for machine in machines}
+        self._machines = now
+        if before is None:  # what was there before this manager began is no news
+            return []
+        ended = [replace(m, phase=Phase.ENDED) for node, m in before.items() if node not in now]
+        return [
+            events.machine_changed(machine, before.get(machine.node))
+            for machine in (*machines, *ended)
+            if machine.node not in before or before[machine.node].phase is not machine.phase
         ]
 
     def see_archives(self, archives: Mapping[str, ArchiveStatus]) -> list[Event]:

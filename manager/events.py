@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from manager.machines.model import MachineRecord
+
 VERSION = 1
 
 
@@ -56,3 +58,17 @@ def state_changed(
     """Return the event that an operation (or a node) is in another state than before."""
     fields = {"from": before, "to": after, "reason": reason, "nodes": list(nodes)}
     return Event(f"{kind}.state", name, fields)
+
+
+def machine_changed(machine: MachineRecord, before: MachineRecord | None) -> Event:
+    """Return the event that a machine came to another phase of its life, with the cause."""
+    fields = {
+        "from": before.phase.value if before else None,
+        "to": machine.phase.value,
+        "reason": machine.why,
+        "cloud": machine.cloud,
+        "handle": machine.handle,
+        "application": machine.application,
+        "price_per_hour": machine.price_per_hour,
+    }
+    return Event("machine.phase", machine.node, fields)

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
@@ -16,6 +17,11 @@ from manager.demand import BrokerView, stream_consumers
 from manager.dispatcher import NodeView
 from manager.fleet import Fleet
 from manager.lease import Lease, LeaseStore
+from manager.machines.cloud_keeper import Interest
+from manager.machines.ground import Desk
+from manager.machines.keeper import Keeper as Machines
+from manager.machines.keeper import KeeperStore
+from manager.machines.model import Seen
 from manager.model import (
     Archive,
     ArchivePhase,
@@ -49,7 +55,7 @@ REFRESH_S = 30.0
 DEPTHS_S = 5.0
 
 
-class RuntimeStore(LeaseStore, Keeper, Protocol):
+class RuntimeStore(LeaseStore, Keeper, KeeperStore, Protocol):
     """What the runtime needs of the store."""
 
     def list_operations(self) -> list[Operation]:
@@ -71,7 +77,8 @@ class RuntimeStore(LeaseStore, Keeper, Protocol):
 class Runtime:
     """Threads for the broker and for reconciling; every method may be called from any thread."""
 
-    def __init__(self, settings: Settings, store: RuntimeStore) -> None:
+    def __init__(self, settings: Settings, store: RuntimeStore, desk: Desk | None = None) -> None:
+        """Prepare to work; machines are launched where there is a `desk` to do it from."""
         self._store, self._objects = store, settings.objects
         self._lease = Lease(store)
         self._fleet = Fleet()
@@ -88,8 +95,11 @@ class Runtime:
         self._archives: list[Archive] = []
         self._depths_clock, self._refresh_clock = Clock(), Clock()
         self._teller = Teller(store, self.broker)
+        self.machines = Machines(desk, store, self.broker, poke=self.poke, forget=self.forget_node)
+        self._connected_s: float | None = None
         self._ensured = self._is_settled = False
         self._term: int | None = None
+        self._interest = Interest()
         self._planned_term: int | None = None
         self._problems: list[str] = ["starting"]
 
@@ -106,6 +116,7 @@ class Runtime:
         self._stopping.set()
         self._dirty.set()
         self._thread.join(10)
+        self.machines.stop()
         self._watch.stop()
         self.broker.stop()
 
@@ -210,6 +221,8 @@ class Runtime:
         if self._term is not None and self._term != self._planned_term:
             # who led in between placed operations: what runs says where
             self._planned_term, self._memory = self._term, {}
+        about = self.machines.see(now=datetime.now(UTC), listening_s=self._listening_s())
+        self.machines.tend(about, self._term, self._interest)
         if not self._watch.seeded or self._refresh_clock.due(self._refresh_s()):
             self._watch.refresh()
         operations = self._store.list_operations()
@@ -218,17 +231,24 @@ class Runtime:
         self._ensure(operations)
         nodes = [view for view in self._fleet.views() if view.name in added]
         load = self._board.load(self._fleet.reports(), operation_depths(self._read_depths()))
-        made = plan(self._observed(operations, nodes, added, load))
+        made = plan(self._observed(operations, nodes, added, load, about))
         problems: list[str] = []
         if self._term is not None:
             self._memory = made.memory
             by_name = {o.name: o for o in operations}
             problems = self._applier.apply(made, nodes, by_name, self._term)
-        self._tell(made, nodes, load)
+            self.machines.decide(made.machines, about, self._term)
+        self._interest = Interest(bool(made.wanted), bool(made.machines.waiting))
+        self._tell(made, nodes, load, about)
         return problems, min(LOOK_S, LOOK_S if made.next_look_s is None else made.next_look_s)
 
     def _observed(
-        self, operations: list[Operation], nodes: list[NodeView], added: set[str], load: Load
+        self,
+        operations: list[Operation],
+        nodes: list[NodeView],
+        added: set[str],
+        load: Load,
+        about: Seen,
     ) -> Observed:
         return Observed(
             now=time.monotonic(),
@@ -243,7 +263,16 @@ class Runtime:
             },
             memory=self._memory,
             objects=self._objects,
+            machines=replace(about, term=self._term or 0),
         )
+
+    def _listening_s(self) -> float:
+        """For how long nodes could be heard without a break."""
+        if not self.broker.connected:
+            self._connected_s = None
+            return 0.0
+        self._connected_s = self._connected_s or time.monotonic()
+        return time.monotonic() - self._connected_s
 
     def _refresh_s(self) -> float:
         return REFRESH_S if self._watch.live and self._watch.whole else LOOK_S
@@ -282,12 +311,13 @@ class Runtime:
     def _archives_now(self) -> list[tuple[Archive, ArchiveStatus]]:
         return [(archive, self.archive_status(archive)) for archive in self._archives]
 
-    def _tell(self, made: Plan, nodes: list[NodeView], load: Load) -> None:
+    def _tell(self, made: Plan, nodes: list[NodeView], load: Load, about: Seen) -> None:
         """Keep how everything is, and publish what changed."""
         if not made.settled:
             return
         happened = self._board.judge(made.verdicts, load)
         happened += self._board.see_nodes({node.name: node.state for node in nodes})
+        happened += self._board.see_machines(about.machines)
         happened += self._board.see_replays(self._store.replay_states())
         happened += self._board.see_archives({a.stream: s for a, s in self._archives_now()})
         if self._term is None:

@@ -30,6 +30,11 @@ def find_inventory(env: Mapping[str, str], folder: Path) -> Inventory:
     return inventory.load(Path(named) if named else default)
 
 
+def has_inventory(folder: Path) -> bool:
+    """Say whether an inventory is to be found from `folder` upwards."""
+    return any((place / "inventory").is_dir() for place in (folder, *folder.parents))
+
+
 def secrets_at(env: Mapping[str, str], folder: Path) -> Secrets:
     """Return the secrets of whoever works in `folder`."""
     return Secrets(env, (state_folder(folder) / "secrets",))

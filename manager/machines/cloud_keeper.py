@@ -99,18 +99,21 @@ class CloudKeeper:
         boot_s = offers.boot_s(self._entry, [r for r in records if r.cloud == self.name])
         return offers.offers_of(self.name, self._inventory, shelf, boot_s)
 
-    def tend(self, records: Sequence[MachineRecord], interest: Interest) -> None:
+    def browse(self, interest: Interest) -> None:
+        """Have a look at what the cloud offers, when it is time."""
+        if self._shelf is None or interest.waiting:
+            self._give(_SHELVES, self._see_shelf, again_s=_WAITING_S)
+        elif interest.wanted:
+            self._give(_SHELVES, self._see_shelf, again_s=_WANTED_S)
+
+    def tend(self, records: Sequence[MachineRecord]) -> None:
         """Have everything done that is due, by the records of this cloud that haven't ended."""
         for record in records:
             if record.phase is Phase.ENDING:
                 self._give(record.node, partial(self._work.end, record))
         moving = any(record.phase is not Phase.READY for record in records)
-        if records or self._shelf is None:
+        if records or _LOOK not in self._given_s:
             self._give(_LOOK, self._look, again_s=self._moving_s if moving else _STEADY_S)
-        if self._shelf is None or interest.waiting:
-            self._give(_SHELVES, self._see_shelf, again_s=_WAITING_S)
-        elif interest.wanted:
-            self._give(_SHELVES, self._see_shelf, again_s=_WANTED_S)
         self._work.ground.refresh(lambda: not self._hands.busy())
 
     def launch(self, record: MachineRecord, offer: Offer) -> None:

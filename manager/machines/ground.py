@@ -10,10 +10,11 @@ from pathlib import Path
 
 from provision import desk
 from provision.entries import CloudEntry, LocalEntry
-from provision.errors import SecretError
+from provision.errors import ProvisionError, SecretError
 from provision.inventory import Inventory
 from provision.secrets import Secrets
 from provision.site import Site
+from streams.errors import SettingsError
 
 #: A journal is read whole at each listing: so it is begun anew when it has become old.
 _JOURNAL_S = 3600.0
@@ -45,6 +46,20 @@ class Desk:
             return self.secrets.find(f"{entry.credentials}-key") is not None
         except SecretError:
             return False
+
+
+def desk_at(env: Mapping[str, str], folder: Path) -> Desk | None:
+    """Return the desk of a manager that works in `folder`; None where there is no inventory.
+
+    Raises:
+        SettingsError: the inventory has problems; a line for each.
+    """
+    if not env.get("STREAMBOSS_INVENTORY") and not desk.has_inventory(folder):
+        return None
+    try:
+        return Desk(desk.find_inventory(env, folder), env, folder)
+    except ProvisionError as error:
+        raise SettingsError(str(error)) from None
 
 
 class Ground:

@@ -1,7 +1,7 @@
 """Keeps machines on all clouds as decided: what is decided is in the records before it is done."""
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -9,10 +9,9 @@ from manager.errors import ConflictError
 from manager.machines.cloud_keeper import CloudKeeper, Interest
 from manager.machines.ground import Desk, Ground
 from manager.machines.model import Decisions, Launch, MachineRecord, Phase, Seen
+from manager.machines.money import DAY, spent
 from manager.machines.work import Logins, MachineStore, Work
 
-#: Spending is counted over this time.
-DAY = timedelta(hours=24)
 #: For how long machines that have ended are remembered, and how often older ones are forgotten.
 _KEPT, _PRUNE = timedelta(days=7), timedelta(hours=1)
 _NAME_LENGTH = 80
@@ -57,41 +56,40 @@ class Keeper:
         self._clouds: dict[str, CloudKeeper] | None = None
         self._pruned_at = datetime.now(UTC)
 
-    def see(self, *, now: datetime, term: int, listening_s: float) -> Seen:
-        """Return all about machines, as a plan needs it."""
+    def see(self, *, now: datetime, listening_s: float) -> Seen:
+        """Return all about machines, as a plan needs it, but for the leader's term."""
         known = self._store.machines(ended_since=now - DAY)
+        ended = [record for record in known if record.ended_at and record.handle]
         clouds = self._keepers().values()
         return Seen(
             now=now,
-            term=term,
             listening_s=listening_s,
             machines=[record for record in known if record.phase is not Phase.ENDED],
             offers=[offer for cloud in clouds for offer in cloud.offers(known)],
-            rooms=[cloud.room(spent(known, cloud.name, now)) for cloud in clouds],
+            rooms=[cloud.room(spent(ended, cloud.name, now)) for cloud in clouds],
             breakers=self._store.breakers() if known else {},
         )
 
-    def decide(self, made: Decisions, term: int, now: datetime) -> None:
+    def decide(self, made: Decisions, seen: Seen, term: int) -> None:
         """Keep what was decided, and begin with it; nothing if somebody else leads by now."""
-        launches = [(_record(launch, term, now), launch.offer) for launch in made.launches]
-        changes = (launches, made.ready, made.idle, made.drains, made.ends)
-        if not any(changes):
+        launches = [(_record(launch, term, seen.now), launch.offer) for launch in made.launches]
+        if not any((launches, made.ready, made.idle, made.drains, made.ends)):
             return
         records = [record for record, _ in launches]
-        if not self._store.decide_machines(made, records, term=term, now=now):
-            return
-        for record, offer in launches:
-            self._keepers()[record.cloud].launch(record, offer)
-        self._poke()
+        if self._store.decide_machines(made, records, term=term, now=seen.now):
+            for record, offer in launches:
+                self._keepers()[record.cloud].launch(record, offer)
+            self._poke()
 
-    def tend(self, records: Sequence[MachineRecord], interest: Interest) -> None:
-        """Have everything done that is due, by the records that haven't ended."""
+    def tend(self, seen: Seen, term: int | None, interest: Interest) -> None:
+        """Have everything done that is due; without a `term`, only look at what clouds offer."""
         for name, cloud in self._keepers().items():
-            cloud.tend([record for record in records if record.cloud == name], interest)
-        now = datetime.now(UTC)
-        if now - self._pruned_at > _PRUNE:
-            self._pruned_at = now
-            self._store.prune_machines(now - _KEPT)
+            cloud.browse(interest)
+            if term is not None:
+                cloud.tend([record for record in seen.machines if record.cloud == name])
+        if term is not None and seen.now - self._pruned_at > _PRUNE:
+            self._pruned_at = seen.now
+            self._store.prune_machines(seen.now - _KEPT)
 
     def renew(self, node: str, hours: float) -> str:
         """Let the lease of a launched machine end `hours` from now; return what went wrong beside.
@@ -125,17 +123,6 @@ class Keeper:
                 )
             self._clouds = clouds
         return self._clouds
-
-
-def spent(records: Iterable[MachineRecord], cloud: str, now: datetime) -> float:
-    """Return what a cloud's machines that have ended cost within the last 24 hours."""
-    total = 0.0
-    for record in records:
-        if record.cloud == cloud and record.ended_at and record.price_per_hour and record.handle:
-            since = max(record.launched_at, now - DAY)
-            hours = max(timedelta(0), record.ended_at - since) / timedelta(hours=1)
-            total += hours * record.price_per_hour
-    return total
 
 
 def _record(launch: Launch, term: int, now: datetime) -> MachineRecord:

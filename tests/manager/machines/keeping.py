@@ -88,10 +88,10 @@ class Kept:
     def look(self, made: Decisions | None = None) -> Seen:
         """Look once, as the manager's loop does, and decide what the test wants."""
         now = datetime.now(UTC)
-        seen = self.keeper.see(now=now, term=self.term, listening_s=100)
-        self.keeper.tend(seen.machines, Interest(wanted=True, waiting=True))
+        seen = self.keeper.see(now=now, listening_s=100)
+        self.keeper.tend(seen, self.term, Interest(wanted=True, waiting=True))
         if made is not None:
-            self.keeper.decide(made, self.term, now)
+            self.keeper.decide(made, seen, self.term)
         return seen
 
     def until(self, holds: Callable[[Seen], object], what: str) -> Seen:
