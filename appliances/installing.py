@@ -89,6 +89,6 @@ def _repeated(shell: Shell, step: Step, on_line: OnLine) -> None:
 
 def _once(shell: Shell, step: Step, on_line: OnLine) -> None:
     if step.upload:
-        shell.put(step.upload.source(), step.upload.target, mode=step.upload.mode)
+        shell.put(step.upload.source(shell), step.upload.target, mode=step.upload.mode)
     if step.command:
         run(shell, step.command, timeout_s=step.timeout_s, on_line=on_line)

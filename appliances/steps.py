@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliances.recipe import FileEntry, PythonEntry, Recipe, RunEntry
-from appliances.wheels import Wheels
+from appliances.wheels import Target, Wheels
 from provision.machine import Image
 from provision.scrub import STAGE
+from provision.ssh import Shell
 
 #: Of the rules below: another version is another hash.
 _VERSION = 1
@@ -21,9 +22,9 @@ _PACKAGES_S, _PYTHON_S, _PUT_S = 1800, 900, 600
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file to be copied; `source` may have to make it first."""
+    """A file to be copied; `source` may have to make it first, for the machine behind a shell."""
 
-    source: Callable[[], Path]
+    source: Callable[[Shell], Path]
     target: str
     mode: int = 0o644
 
@@ -97,7 +98,7 @@ def _packages(packages: Sequence[str]) -> Iterator[Step]:
 def _file(entry: FileEntry) -> Step:
     content = hashlib.sha256(entry.source.read_bytes()).hexdigest()
     digest = _hashed(["file", entry.target, int(entry.mode, 8), content])
-    upload = Upload(lambda: entry.source, entry.target, int(entry.mode, 8))
+    upload = Upload(lambda _: entry.source, entry.target, int(entry.mode, 8))
     return Step(f"file: {entry.target}", digest, upload=upload, retries=1)
 
 
@@ -112,7 +113,7 @@ def _python(entry: PythonEntry | None, cache: Path) -> Iterator[Step]:
             f"--disable-pip-version-check wheels/*.whl && rm -rf wheels wheels.tar"
         )
         digest = _hashed(["python", entry.target, wheels.digest])
-        upload = Upload(wheels.archive, archive)
+        upload = Upload(lambda shell: wheels.archive(Target.of(shell)), archive)
         yield Step(f"python: {entry.target}", digest, command, _PYTHON_S, 1, upload)
 
 

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import os
-import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,17 +13,54 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from appliances.recipe import PythonEntry
 from provision.errors import ProvisionError
+from provision.ssh import Shell
 
-#: What the machines have: Debian 12's. Packages may be for any older C library.
-_PYTHON = "3.11"
-_GLIBC = (36, 34, 31, 28, 27, 24, 17, 12, 5)
-_TIMEOUT_S = 900
+#: Packages are for some version of the C library, and run with any later one.
+_GLIBC = (39, 38, 36, 35, 34, 31, 28, 27, 24, 17, 12, 5)
+#: A program for the machine's Python: version, C library, processor.
+_ASK = (
+    "import platform, sys; v = sys.version_info; libc = f'{platform.libc_ver()[1]}.'.split('.'); "
+    "print(f'{v[0]}.{v[1]}', libc[1], platform.machine())"
+)
+_FIELDS = ("python", "glibc", "machine")
+_TIMEOUT_S, _ASK_S = 900, 60
 _HEAD = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==")
 _VIA = re.compile(r"^\s+#\s+(?:via\s+)?([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\b")
 REQUIREMENTS = "requirements.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The Python that packages are for: "3.11"; the C library's number behind "2."; "x86_64"."""
+
+    python: str
+    glibc: int
+    machine: str
+
+    @classmethod
+    def of(cls, shell: Shell) -> Self:
+        """Ask a machine.
+
+        Raises:
+            ProvisionError: there is no Python 3, or no GNU C library.
+        """
+        said = shell.run(f"python3 -c {shlex.quote(_ASK)}", timeout_s=_ASK_S)
+        fields = said.split()
+        if len(fields) != len(_FIELDS):
+            raise ProvisionError(f"python: the image has no Python for our wheels: {said.strip()}")
+        return cls(fields[0], int(fields[1]), fields[2])
+
+    def options(self) -> list[str]:
+        """Return pip's options for it rather than for our own Python."""
+        numbers = [number for number in _GLIBC if number <= self.glibc]
+        platforms = [f"--platform=manylinux_2_{number}_{self.machine}" for number in numbers]
+        older = [f"--platform=manylinux{name}_{self.machine}" for name in ("2014", "2010", "1")]
+        version = f"--python-version={self.python}"
+        return ["--only-binary=:all:", "--implementation=cp", version, *platforms, *older]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +77,32 @@ class Wheels:
 
     @property
     def digest(self) -> str:
-        """The hash of all that decides about the archive's content."""
+        """The hash of all that decides about the archive's content, but for whom it is."""
         sources = list(_digests(self.entry.project)) if self.entry.project else []
-        text = json.dumps([1, _PYTHON, platform.machine(), self.requirements, sources])
+        text = json.dumps([2, self.requirements, sources])
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def archive(self) -> Path:
-        """Return a tar archive with the wheels; made if it isn't there.
+    def archive(self, target: Target) -> Path:
+        """Return a tar archive with the wheels for one kind of Python; made if it isn't there.
 
         Raises:
             ProvisionError: the packages can't be had, or the project's wheel not be built.
         """
-        path = self.cache / f"{self.digest}.tar"
+        kind = f"cp{target.python}-glibc2.{target.glibc}-{target.machine}"
+        path = self.cache / f"{self.digest}-{kind}.tar"
         if not path.exists():
             self.cache.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self.cache, prefix="making-") as folder:
-                self._make(Path(folder)).replace(path)
+                self._make(Path(folder), target).replace(path)
         return path
 
-    def _make(self, folder: Path) -> Path:
+    def _make(self, folder: Path, target: Target) -> Path:
         wheels = folder / "wheels"
         wheels.mkdir()
         listed = folder / REQUIREMENTS
         listed.write_text(self.requirements, encoding="utf-8")
-        _pip(["download", "--no-deps", "--require-hashes", *_target(), "-r", str(listed)], wheels)
+        options = ["--no-deps", "--require-hashes", *target.options()]
+        _pip(["download", *options, "-r", str(listed)], wheels)
         if self.entry.project:
             copy = folder / "project"
             _copy(self.entry.project, copy)
@@ -115,14 +154,6 @@ def _needed_by(lines: Sequence[str]) -> set[str]:
 
 def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _target() -> list[str]:
-    """Return pip's options for the machines' Python rather than for our own."""
-    kind = platform.machine()
-    platforms = [f"--platform=manylinux_2_{number}_{kind}" for number in _GLIBC]
-    older = [f"--platform=manylinux{name}_{kind}" for name in ("2014", "2010", "1")]
-    return ["--only-binary=:all:", f"--python-version={_PYTHON}", *platforms, *older]
 
 
 def _pip(arguments: Sequence[str], into: Path) -> None:
