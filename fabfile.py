@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from appliances.images import own
 from appliances.progress import Progress
 from appliances.services import Services
 from appliances.uses import by_definitions
-from manager.client import ManagerClient
+from manager.client import ManagerClient, ManagerUnreachableError
 from provision import desk, garbage, leases, renewing, scrub
 from provision.errors import ProvisionError
 from provision.inventory import Inventory
@@ -88,7 +88,9 @@ def run_appliance(
     _: Any, *, name: str, cloud: str = "", hours: float = 0.0, size: str = "", newname: str = ""
 ) -> None:
     """Launch a machine of an appliance, by hand."""
-    with _site(cloud) as site, _manager_if_set() as manager:
+    with _site(cloud) as site, _manager_if_there() as (manager, absent):
+        if absent:
+            _note(f"{absent}: the machine's agent will have nobody to work for")
         machine = by_hand.run(
             site,
             name,
@@ -111,7 +113,7 @@ def save_appliance(_: Any, *, handle: str, newname: str, cloud: str = "") -> Non
 @task
 def terminate(_: Any, *, handle: str, cloud: str = "") -> None:
     """Terminate a machine."""
-    with _site_of(handle, cloud) as (site, machine), _manager_if_set() as manager:
+    with _site_of(handle, cloud) as (site, machine), _manager_if_there() as (manager, _absent):
         by_hand.terminate(site, machine, manager)
     _print(f"terminated: {machine.id}")
 
@@ -189,13 +191,21 @@ def nodes(_: Any, *, cloud: str = "") -> None:
 @task
 def collect_garbage(_: Any, *, cloud: str = "", dry_run: bool = False) -> None:
     """Remove what nobody needs any more, and say why."""
-    with _site(cloud) as site, _manager_if_set() as manager:
+    with _site(cloud) as site, _manager_if_there() as (manager, absent):
         named = by_definitions(manager.list("definitions") if manager else ())
         needed = {**named, **garbage.inventory_uses(site.inventory, site.cloud.name)}
         hours = site.inventory.defaults.min_image_age_hours
         garbage.collect(
-            site.cloud, needed, min_age=timedelta(hours=hours), dry_run=dry_run, say=_print
+            site.cloud,
+            needed,
+            min_age=timedelta(hours=hours),
+            dry_run=dry_run,
+            say=_print,
+            save=partial(scrub.save_ended, site, say=_note),
+            unasked=absent,
         )
+        if manager:
+            by_hand.forget_ended(site, manager, dry_run=dry_run, say=_print)
 
 
 def _print(*lines: str) -> None:
@@ -252,13 +262,23 @@ def _site_of(handle: str, cloud: str) -> Iterator[tuple[Site, Machine]]:
 
 
 @contextmanager
-def _manager_if_set() -> Iterator[ManagerClient | None]:
+def _manager_if_there() -> Iterator[tuple[ManagerClient | None, str]]:
+    """Give the manager that is set, if it answers; else what to say of it, if one is set."""
     settings = Settings.load(os.environ, Path.cwd())
     if settings.manager_url is None:
-        yield None
+        yield None, ""
         return
     with ManagerClient(settings) as manager:
-        yield manager
+        try:
+            manager.list("nodes")
+        except ManagerUnreachableError:
+            yield None, f"the manager at {settings.manager_url} doesn't answer"
+            return
+        yield manager, ""
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 @contextmanager

@@ -1,11 +1,11 @@
 """Machines that a person starts, works on, saves and ends: the quickstart's way."""
 
 import secrets
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from appliances import images, services
+from appliances import images, joined, services
 from appliances.services import Manager
 from provision import agent
 from provision.images import offer
@@ -40,12 +40,9 @@ def run(
     if save_as:
         cloud.images.check_free(save_as)
     name = f"{appliance.replace('.', '-')}-{secrets.token_hex(3)}"
-    files = lease_files(cloud.lease(hours))
-    joins = manager if image.tags.get(AGENT) != "no" else None
-    if joins:
-        config = services.join(joins, name, offer(appliance, image))
-        files |= agent_file(cloud.name, cloud.entry, config)
-    try:
+    lease, joins = cloud.lease(hours), manager if image.tags.get(AGENT) != "no" else None
+    with _joining(site, name, offer(appliance, image), joins) as joining:
+        files = {**joining, **lease_files(lease)}
         machine = cloud.launch(
             image.id,
             name=name,
@@ -57,23 +54,47 @@ def run(
             tags={APPLIANCE: appliance},
         )
         return _let_in(site, machine, files, joins)
-    except BaseException:
-        forget(joins, name)
-        raise
+
+
+@contextmanager
+def _joining(
+    site: Site, node: str, offer: str, manager: Manager | None
+) -> Iterator[dict[str, str]]:
+    """Let a machine join while it is launched; gives its agent.json, if there is a manager."""
+    if manager is None:
+        yield {}
+        return
+    with joined.noted(site, node):
+        try:
+            config = services.join(manager, node, offer)
+            yield agent_file(site.cloud.name, site.cloud.entry, config)
+        except BaseException:
+            _forget(site, manager, node)
+            raise
 
 
 def terminate(site: Site, machine: Machine, manager: Manager | None) -> None:
     """Terminate a machine; its node goes, too."""
     site.cloud.terminate(machine)
-    forget(manager, machine.name)
+    if manager:
+        _forget(site, manager, machine.name)
 
 
-def forget(manager: Manager | None, node: str) -> None:
+def forget_ended(
+    site: Site, manager: Manager, *, dry_run: bool, say: Callable[[str], object]
+) -> None:
+    """Remove the nodes of machines that have ended, or that a killed launch never made."""
+    for node in joined.stale(site):
+        say(f"remove node {node}: it has no machine")
+        if not dry_run:
+            joined.forget(site, node, manager)
+
+
+def _forget(site: Site, manager: Manager, node: str) -> None:
     """Remove a machine's node, if it was one."""
-    # a manager that doesn't answer must not keep a machine alive; it calls the node lost
+    # a manager that doesn't answer must not keep a machine alive; garbage collection asks again
     with suppress(Exception):
-        if manager:
-            manager.delete("nodes", node)
+        joined.forget(site, node, manager)
 
 
 def _let_in(

@@ -1,6 +1,6 @@
 """What appliances need of a manager and its broker; whoever calls us hands it in."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,6 +16,10 @@ class Manager(Protocol):
 
     def get(self, kind: str, name: str | int) -> Json:
         """Return one thing of a kind."""
+        ...
+
+    def list(self, kind: str) -> Sequence[Json]:
+        """Return everything of a kind."""
         ...
 
     def delete(self, kind: str, name: str | int) -> Json:

@@ -5,9 +5,10 @@ The cloud is asked, not our own memory. What isn't ours is never in a plan.
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from provision import leases
@@ -31,6 +32,9 @@ from provision.machine import (
 )
 
 log = logging.getLogger(__name__)
+
+#: Saves a machine as an image of that name, for that appliance.
+Save = Callable[[Machine, str, str], object]
 
 
 class Act(StrEnum):
@@ -70,6 +74,7 @@ class Holdings:
         live, over: attempts of runs that run, and of runs that are over.
         uses: why an image is needed, by appliance name, image id or image name.
         can_stop: whether machines can be stopped there.
+        unasked: why nobody knows which images definitions name; empty: `uses` has them.
     """
 
     owner: str
@@ -83,6 +88,7 @@ class Holdings:
     kept: frozenset[str] = frozenset()
     uses: Mapping[str, str] = field(default_factory=dict)
     can_stop: bool = True
+    unasked: str = ""
 
 
 def plan(held: Holdings, *, now: datetime, min_age: timedelta) -> list[Item]:
@@ -106,6 +112,8 @@ def collect(
     min_age: timedelta,
     dry_run: bool,
     say: Callable[[str], None] = log.info,
+    save: Save | None = None,
+    unasked: str = "",
 ) -> list[Item]:
     """Plan, say each line of the plan, and unless `dry_run` do it. Done twice, it does nothing.
 
@@ -116,17 +124,20 @@ def collect(
         min_age: younger images stay.
         dry_run: only say it.
         say: gets one line for each item that doesn't just stay.
+        save: how a machine is saved whose lease wants it; None: as it is.
+        unasked: why nobody knows which images registered definitions name; empty: `uses` has them.
 
     Raises:
         ProvisionError: something could not be removed; the rest is.
     """
-    items = plan(holdings(cloud, uses), now=datetime.now(UTC), min_age=min_age)
+    held = replace(holdings(cloud, uses), unasked=unasked)
+    items = plan(held, now=datetime.now(UTC), min_age=min_age)
     troubles = list[str]()
     for item in items:
         say(str(item))
         try:
             if not dry_run:
-                _apply(cloud, item)
+                _apply(cloud, item, save or partial(_save_as_it_is, cloud))
         except ProvisionError as error:
             troubles.append(str(error))
     if troubles:
@@ -222,7 +233,8 @@ def _image(held: Holdings, image: Image, now: datetime, min_age: timedelta) -> I
         return item(Act.REMOVE, "it was never promoted")
     later = _newest(held.images, image)
     if later.id != image.id:
-        return item(Act.REMOVE, f"{later.name} ({later.id}) has replaced it")
+        act, but = (Act.KEEP, f", but {held.unasked}") if held.unasked else (Act.REMOVE, "")
+        return item(act, f"{later.name} ({later.id}) has replaced it{but}")
     if use := held.uses.get(image.tags.get(APPLIANCE, "")):
         return item(Act.KEEP, use)
     return item(Act.KEEP, "nobody names it, but it is the newest of its appliance")
@@ -261,7 +273,7 @@ def _newest(images: Iterable[Image], image: Image) -> Image:
     return max([image, *filter(kin, images)], key=by_age)
 
 
-def _apply(cloud: Cloud, item: Item) -> None:
+def _apply(cloud: Cloud, item: Item, save: Save) -> None:
     match item.act, item.thing:
         case Act.REMOVE, Machine() as machine:
             cloud.terminate(machine)
@@ -270,7 +282,7 @@ def _apply(cloud: Cloud, item: Item) -> None:
         case Act.STOP, Machine() as machine:
             cloud.stop(machine)
         case Act.SAVE, Machine() as machine if machine.lease and machine.lease.save_as:
-            _save(cloud, machine, machine.lease.save_as)
+            _save(cloud, machine, machine.lease.save_as, save)
         case Act.REMOVE, None if item.what == "key pair":
             cloud.access.remove_key(item.name)
         case Act.REMOVE, None:
@@ -279,7 +291,7 @@ def _apply(cloud: Cloud, item: Item) -> None:
             cloud.account.remove_leftover(leftover)
 
 
-def _save(cloud: Cloud, machine: Machine, name: str) -> None:
+def _save(cloud: Cloud, machine: Machine, wanted: str, save: Save) -> None:
     """Save a machine as its lease wants, unless a collector before us did; then terminate it."""
     there = cloud.account.images()
     made = [i for i in there if cloud.account.ours(i) and i.tags.get(SOURCE) == machine.id]
@@ -287,8 +299,11 @@ def _save(cloud: Cloud, machine: Machine, name: str) -> None:
     if usable:
         cloud.watch.available(usable[0])
     else:
-        if any(image.name == name for image in there):  # somebody's work: neither may be lost
-            name = f"{name}-{machine.id}"
-        appliance = machine.lease.save_as if machine.lease and machine.lease.save_as else name
-        cloud.save(machine, name, tags={APPLIANCE: appliance})
+        taken = any(image.name == wanted for image in there)
+        # somebody's work: neither may be lost
+        save(machine, f"{wanted}-{machine.id}" if taken else wanted, wanted)
     cloud.terminate(machine)
+
+
+def _save_as_it_is(cloud: Cloud, machine: Machine, name: str, appliance: str) -> None:
+    cloud.save(machine, name, tags={APPLIANCE: appliance})

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from provision import agent
@@ -16,6 +16,8 @@ from provision.user_data import AGENT_FILE, LEASE_FILE
 STAGE, IN_MEMORY = "/var/lib/streamboss-build", "/run/streamboss-build"
 _WANTED = f"{IN_MEMORY}/forbidden"
 _SHORT_S, _SCRUB_S, _SEARCH_S = 60, 300, 900
+#: For how long a machine whose lease has ended is tried.
+_REACHED_S = 30
 _KEYS = "authorized_keys"
 #: Logs stay, empty, as the files that their owners expect.
 _SCRIPT = rf"""
@@ -70,16 +72,50 @@ def save(site: Site, machine: Machine, name: str) -> Image:
         ProvisionError: the name is taken, the machine can't be reached, or saved.
     """
     site.cloud.images.check_free(name)
-    with site.shell(machine) as shell:
+    has_agent = _cleaned(site, machine)
+    return _saved(site, machine, name, name, {AGENT: "yes" if has_agent else "no"})
+
+
+def save_ended(
+    site: Site, machine: Machine, name: str, appliance: str, *, say: Callable[[str], object]
+) -> Image:
+    """Save a machine whose lease has ended: clean if it lets us in, else as it is, said aloud.
+
+    Args:
+        site: where it is.
+        machine: ours.
+        name: the image's; free.
+        appliance: that the image is of.
+        say: hears if it isn't clean.
+
+    Raises:
+        ProvisionError: it can't be saved.
+    """
+    tags = dict[str, str]()
+    try:
+        has_agent = _cleaned(site, machine, timeout_s=_REACHED_S)
+        tags[AGENT] = "yes" if has_agent else "no"
+    except ProvisionError as error:
+        say(
+            f"warning: {machine.id} becomes image {name} as it is, with all keys and passwords"
+            f" on its disk: it could not be cleaned: {error}"
+        )
+    return _saved(site, machine, name, appliance, tags)
+
+
+def _cleaned(site: Site, machine: Machine, timeout_s: float | None = None) -> bool:
+    """Clean a machine; say whether it has a stream agent."""
+    with site.shell(machine, timeout_s=timeout_s) as shell:
         has_agent = agent.is_on(shell)
         scrub(shell, [site.key.public.split()[1], *_passwords(shell)])
-    tags = {
-        APPLIANCE: name,
-        BASE: machine.image,
-        AGENT: "yes" if has_agent else "no",
-        HASH: secrets.token_hex(6),
-    }
-    return site.cloud.save(machine, name, tags=tags, role=Role.IMAGE)
+    return has_agent
+
+
+def _saved(
+    site: Site, machine: Machine, name: str, appliance: str, tags: Mapping[str, str]
+) -> Image:
+    own = {APPLIANCE: appliance, BASE: machine.image, HASH: secrets.token_hex(6)}
+    return site.cloud.save(machine, name, tags={**tags, **own}, role=Role.IMAGE)
 
 
 def _passwords(shell: Shell) -> list[str]:

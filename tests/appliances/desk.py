@@ -10,10 +10,13 @@ import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from provision.drivers.local import LocalNodeDriver, base
+from provision.leases import written
+from provision.machine import LEASE_UNTIL
 from tests.embedded import ROOT, Person, stack_folder_of_a_test
 from tests.provision.local.machines import need_machines
 
@@ -79,6 +82,12 @@ class Desk:
     def left(self) -> list[str]:
         """Return the ids of machines that there are."""
         return [str(node.id) for node in self.cloud.list_nodes()]
+
+    def end_lease(self, handle: str) -> None:
+        """Let a machine's lease have ended a minute ago, as far as its cloud knows."""
+        (node,) = [node for node in self.cloud.list_nodes() if node.id == handle]
+        ended = written(datetime.now(UTC) - timedelta(minutes=1))
+        self.cloud.ex_create_tags(node, {LEASE_UNTIL: ended})
 
     def end_machines(self) -> None:
         """End all machines."""

@@ -1,11 +1,13 @@
 """The whole story on the local cloud: built, tried, run by hand, used, saved, ended."""
 
 import json
+import re
 
 import pytest
 
 from tests.appliances.desk import Desk, over_ssh, png, size_of, value
 from tests.embedded import ROOT
+from tools.stack import down, up
 
 pytestmark = pytest.mark.timeout(600)  # machines on a busy computer
 
@@ -66,6 +68,48 @@ def _is_clean(desk: Desk) -> None:
     keys = over_ssh(run, f"grep -c . ~/.ssh/authorized_keys; ls {told} || true")
     assert keys == "1\n"
     desk.fab("terminate", "--handle", value(run, "handle"))
+
+
+@pytest.mark.long
+def test_a_machine_saved_at_the_end_of_its_lease_is_clean(desk: Desk, stream_agent: str) -> None:
+    # Given a machine that lets us in, and one that doesn't, when their leases end
+    reached = desk.fab("run_appliance", "--name", stream_agent, "--newname", "clean")
+    shut = desk.fab("run_appliance", "--name", stream_agent, "--newname", "as-it-is")
+    nodes = {node["name"] for node in desk.person().http("GET", "nodes/")["objects"]}
+    over_ssh(shut, "systemctl stop ssh.socket ssh.service")
+    for each in (reached, shut):
+        desk.end_lease(value(each, "handle"))
+    # Then both become images, and what isn't clean is said aloud
+    done = desk.run("collect_garbage")
+    assert done.returncode == 0, done.stderr
+    assert f"warning: {value(shut, 'handle')} becomes image as-it-is as it is" in done.stderr
+    assert "image clean" not in done.stderr
+    assert not desk.left()
+    again = desk.fab("run_appliance", "--name", "clean")
+    assert over_ssh(again, "grep -c . ~/.ssh/authorized_keys") == "1\n"
+    # and their nodes are gone
+    left = {node["name"] for node in desk.person().http("GET", "nodes/")["objects"]}
+    assert left & nodes == {"local"}
+
+
+@pytest.mark.long
+def test_without_its_manager_a_machine_runs_and_no_image_goes(
+    desk: Desk, stream_agent: str
+) -> None:
+    run = desk.fab("run_appliance", "--name", stream_agent)
+    down(desk.folder)
+    try:
+        alone = desk.run("run_appliance", "--name", stream_agent)
+        assert "doesn't answer: the machine's agent will have nobody" in alone.stderr
+        assert alone.returncode == 0, alone.stderr
+        for each in (run, alone.stdout):
+            desk.fab("terminate", "--handle", value(each, "handle"))
+        desk.fab("collect_garbage")
+    finally:
+        up(desk.folder, env=desk.environment)
+    # its node goes as soon as the manager can be asked
+    assert re.search("remove node stream-agent-.*: it has no machine", desk.fab("collect_garbage"))
+    assert "remove node" not in desk.fab("collect_garbage")
 
 
 @pytest.mark.long

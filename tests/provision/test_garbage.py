@@ -99,6 +99,9 @@ def test_machines_are_collected_by_lease_and_purpose(
             {"uses": {"app@04a0": "definition 3"}},
             Act.KEEP,
         ),
+        # definitions may name it, and their manager can't be asked
+        ([_image(), _image("ami-2", NOW)], {"unasked": "no answer"}, Act.KEEP),
+        ([_image(more={ROLE: Role.CANDIDATE})], {"unasked": "no answer"}, Act.REMOVE),
         ([_image(), _image("ami-2", NOW)], {"machines": [_machine()]}, Act.KEEP),
         ([_image(more={PROTECT: "yes"}), _image("ami-2", NOW)], {}, Act.KEEP),
         ([_image(made=YOUNG), _image("ami-2", NOW)], {}, Act.KEEP),
