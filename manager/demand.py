@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from manager.model import DemandMode, Operation
 from streams import names
@@ -46,7 +47,9 @@ def wanted_operations(operations: Iterable[Operation], view: BrokerView) -> froz
     fed_by = defaultdict[str, list[Operation]](list)
     for operation in everything:
         fed_by[names.exchange(operation.output_stream)].append(operation)
-    start = {name for name in reached.sources if _outside(reached.queues(name), view)}
+    start = {
+        b.source for b in view.bindings if not b.to_exchange and _is_demand(b.destination, view)
+    }
     always = [o for o in everything if o.demand is DemandMode.ALWAYS]
     wanted = {o.name for o in always}
     waiting = sorted(start | {names.exchange(o.input_stream) for o in always})
@@ -86,10 +89,6 @@ class _Reach:
             else:
                 self._queues[binding.source].add(binding.destination)
 
-    @property
-    def sources(self) -> set[str]:
-        return set(self._queues) | set(self._down)
-
     def queues(self, exchange: str) -> set[str]:
         """The queues that what is published on `exchange` comes to."""
         return {q for name in _closure(exchange, self._down) for q in self._queues.get(name, ())}
@@ -109,12 +108,8 @@ def _closure(start: str, edges: Mapping[str, AbstractSet[str]]) -> set[str]:
     return found
 
 
-def _outside(queues: Iterable[str], view: BrokerView) -> bool:
-    return any(_is_demand(queue, view) for queue in queues)
-
-
 def _is_demand(queue: str, view: BrokerView) -> bool:
-    match names.parse_queue(queue).role:
+    match _role(queue):
         case QueueRole.SUBSCRIPTION:
             return True
         case QueueRole.ARCHIVE:
@@ -123,3 +118,8 @@ def _is_demand(queue: str, view: BrokerView) -> bool:
             return view.consumed.get(queue, 0) > 0
         case _:
             return False
+
+
+@lru_cache(maxsize=100_000)
+def _role(queue: str) -> QueueRole:
+    return names.parse_queue(queue).role
