@@ -10,6 +10,8 @@ from pathlib import Path
 from bench import contenders, local, objects
 from bench.archive import archive
 from bench.demand import LIMIT, demand
+from bench.fleet import LIMIT as LIMIT_OF_A_ROUND
+from bench.fleet import fleet
 from bench.path import Turn, turn
 from bench.publishing import PUBLISH_LOOP
 from bench.replay import replay
@@ -120,5 +122,13 @@ SCENARIOS = (
         local.LIMIT,
         "to log in: <= 1.5 x the bare machine (a ratio above 1 is slower here)",
         local.local,
+    ),
+    Scenario(
+        "fleet",
+        "How long does the manager plan a round for 1,000 machines, 1,000 operations and 10,000"
+        " streams?",
+        LIMIT_OF_A_ROUND,
+        "the 99th percentile <= 100 ms of a core (a ratio above 1 is slower)",
+        fleet,
     ),
 )

@@ -97,14 +97,18 @@ class Day:
         """Live through the day, then let all demand go."""
         steps = int(self.size.hours * HOUR_S / self.size.step_s)
         for number in range(steps):
-            self._people(number / steps)
-            if self._random.random() < 0.01:
-                self._takeover()
-            if self._random.random() < 0.05:
-                self._death()
-            self.check(self.world.step(self.size.step_s))
+            self.live(number / steps)
         self._check_flapping()
         self.converge()
+
+    def live(self, part_of_day: float) -> None:
+        """Let people, managers and machines do what they do, and look."""
+        self._people(part_of_day)
+        if self._random.random() < 0.01:
+            self._takeover()
+        if self._random.random() < 0.05:
+            self._death()
+        self.check(self.world.step(self.size.step_s))
 
     def converge(self) -> None:
         """Without demand every machine goes, and none comes."""

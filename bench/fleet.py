@@ -1,0 +1,39 @@
+"""How long the manager thinks about a thousand machines, on a clock and a cloud of their own.
+
+A round is what the manager plans at every look: demand, placement, machines, verdicts. Counted is
+the time that it takes of a core, so that what else runs on the computer matters less.
+"""
+
+import statistics
+from collections.abc import Iterator
+from functools import lru_cache
+
+from bench.path import Turn
+from tests.manager.machines.day import Day
+from tests.manager.machines.test_day import WHOLE
+from tests.rabbit import BrokerNode
+
+LIMIT = "target: 100 ms"
+_ROUNDS = 100
+#: Of the day, when most are there; and looks until the first of them have their machines.
+_NOON, _UNTIL_NOON = 0.5, 120
+
+
+def fleet(_node: BrokerNode) -> Iterator[Turn]:
+    """A hundred rounds at noon, while people come and go and machines die."""
+    day = _day()
+    day.world.planning_s.clear()
+    for _ in range(_ROUNDS):
+        day.live(_NOON)
+    took_ms = sorted(seconds * 1000 for seconds in day.world.planning_s)
+    yield Turn(LIMIT, 100.0, unit="ms")
+    yield Turn(f"a round, median ({day.most} machines at most)", statistics.median(took_ms), unit="ms")
+    yield Turn("a round, 99th percentile", statistics.quantiles(took_ms, n=100)[-1], unit="ms")
+
+
+@lru_cache(maxsize=1)
+def _day() -> Day:
+    day = Day(WHOLE, seed=4)
+    for _ in range(_UNTIL_NOON):
+        day.live(_NOON)
+    return day
