@@ -27,7 +27,9 @@ def fleet(_node: BrokerNode) -> Iterator[Turn]:
         day.live(_NOON)
     took_ms = sorted(seconds * 1000 for seconds in day.world.planning_s)
     yield Turn(LIMIT, 100.0, unit="ms")
-    yield Turn(f"a round, median ({day.most} machines at most)", statistics.median(took_ms), unit="ms")
+    yield Turn(
+        f"a round, median ({day.most} machines at most)", statistics.median(took_ms), unit="ms"
+    )
     yield Turn("a round, 99th percentile", statistics.quantiles(took_ms, n=100)[-1], unit="ms")
 
 

@@ -54,7 +54,7 @@ class Load:
     def rate_per_instance(self, operation: Operation) -> float | None:
         """Return the messages a second that one of its operators does, where that is known."""
         rate = self.rates.get(operation.name)
-        return rate.rate_in / max(1, len(self.reports[operation.name])) if rate else None
+        return rate.per_operator if rate else None
 
 
 class Board:
@@ -70,7 +70,8 @@ class Board:
 
     def load(self, reports: Mapping[str, Sequence[OperatorReport]], depths: Depths) -> Load:
         """Take the nodes' counters in."""
-        return Load(reports, self._meter.look(reports), depths)
+        busy = {operation for operation, (backlog, _) in depths.items() if backlog}
+        return Load(reports, self._meter.look(reports, busy, now_s=time.monotonic()), depths)
 
     def judge(self, verdicts: Mapping[str, Verdict], load: Load) -> list[Event]:
         """Keep what was decided of each operation; return an event for each change of state."""

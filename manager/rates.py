@@ -1,46 +1,87 @@
 """Messages a second, from counters that agents report."""
 
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from streams.control import Counters, OperatorReport
+from streams.control import Counters, OperatorReport, OperatorState
 
 #: Rates are means over at most this long, and over at least two looks.
 _WINDOW_S = 30.0
+#: What one operator does is known only after so long with work for it.
+_LEAST_BUSY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Of one operation: messages acknowledged and published a second."""
+    """Of one operation: messages acknowledged and published a second.
+
+    `per_operator`: acknowledged by one operator while there was enough to do; None: not known.
+    """
 
     rate_in: float
     rate_out: float
+    per_operator: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Totals at one moment; `busy_s` counts each operator's seconds with messages before it."""
+
+    at_s: float
+    acknowledged: int
+    published: int
+    busy_acknowledged: int = 0
+    busy_s: float = 0.0
 
 
 class RateMeter:
     """Remembers totals for a while. Belongs to one thread."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, deque[tuple[float, int, int]]] = {}
+        self._seen: dict[str, deque[_Look]] = {}
 
-    def look(self, reports: Mapping[str, Sequence[OperatorReport]]) -> dict[str, Rates]:
-        """Take the counters in and return each operation's rates."""
-        now_s = time.monotonic()
+    def look(
+        self,
+        reports: Mapping[str, Sequence[OperatorReport]],
+        busy: AbstractSet[str],
+        *,
+        now_s: float,
+    ) -> dict[str, Rates]:
+        """Take the counters in and return each operation's rates; `busy` have a backlog."""
         rates: dict[str, Rates] = {}
         for operation, mine in reports.items():
-            total = summed(mine)
             seen = self._seen.setdefault(operation, deque())
-            if seen and total.acknowledged < seen[-1][1]:
-                seen.clear()  # an operator started anew: its counters begin at 0
-            seen.append((now_s, total.acknowledged, total.published))
-            while len(seen) > 2 and now_s - seen[0][0] > _WINDOW_S:  # noqa: PLR2004 - two looks
+            look = _next(seen, summed(mine), _running(mine) if operation in busy else 0, now_s)
+            seen.append(look)
+            while len(seen) > 2 and now_s - seen[0].at_s > _WINDOW_S:  # noqa: PLR2004 - two looks
                 seen.popleft()
             rates[operation] = _between(seen[0], seen[-1])
         for gone in set(self._seen) - set(reports):
             del self._seen[gone]
         return rates
+
+
+def _running(reports: Sequence[OperatorReport]) -> int:
+    return sum(report.state is OperatorState.RUNNING for report in reports)
+
+
+def _next(seen: deque[_Look], total: Counters, at_work: int, now_s: float) -> _Look:
+    """Return the look that follows, with `at_work` operators that had enough to do since."""
+    if seen and total.acknowledged < seen[-1].acknowledged:
+        seen.clear()  # an operator started anew: its counters begin at 0
+    if not seen:
+        return _Look(now_s, total.acknowledged, total.published)
+    last = seen[-1]
+    done = total.acknowledged - last.acknowledged
+    return _Look(
+        now_s,
+        total.acknowledged,
+        total.published,
+        last.busy_acknowledged + (done if at_work else 0),
+        last.busy_s + at_work * (now_s - last.at_s),
+    )
 
 
 def summed(reports: Sequence[OperatorReport]) -> Counters:
@@ -62,8 +103,14 @@ def summed(reports: Sequence[OperatorReport]) -> Counters:
     return Counters(**totals, **worst, exit_statuses=statuses)
 
 
-def _between(first: tuple[float, int, int], last: tuple[float, int, int]) -> Rates:
-    seconds = last[0] - first[0]
+def _between(first: _Look, last: _Look) -> Rates:
+    seconds = last.at_s - first.at_s
     if seconds <= 0:
         return Rates(0.0, 0.0)
-    return Rates((last[1] - first[1]) / seconds, (last[2] - first[2]) / seconds)
+    busy_s = last.busy_s - first.busy_s
+    done = last.busy_acknowledged - first.busy_acknowledged
+    return Rates(
+        (last.acknowledged - first.acknowledged) / seconds,
+        (last.published - first.published) / seconds,
+        done / busy_s if busy_s >= _LEAST_BUSY_S else None,
+    )
