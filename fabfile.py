@@ -85,7 +85,7 @@ def build_appliance(
 
 @task
 def run_appliance(
-    _: Any, *, name: str, cloud: str = "", hours: float = 0.0, size: str = "", newname: str = ""
+    _: Any, *, name: str, cloud: str = "", hours: str = "", size: str = "", newname: str = ""
 ) -> None:
     """Launch a machine of an appliance, by hand."""
     with _site(cloud) as site, _manager_if_there() as (manager, absent):
@@ -94,7 +94,7 @@ def run_appliance(
         machine = by_hand.run(
             site,
             name,
-            hours=hours or None,
+            hours=_number("hours", hours) if hours else None,
             size=size or None,
             save_as=newname or None,
             manager=manager,

@@ -36,7 +36,7 @@ def run(
     image = images.of_appliance(cloud, wanted)
     appliance = wanted.partition("@")[0]
     entry = site.inventory.appliance(appliance)
-    hours = hours or entry.hours
+    hours = entry.hours if hours is None else hours
     if save_as:
         cloud.images.check_free(save_as)
     name = f"{appliance.replace('.', '-')}-{secrets.token_hex(3)}"

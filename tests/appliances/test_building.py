@@ -134,6 +134,13 @@ def _refusals(folder: Path) -> list[tuple[tuple[str, ...], str]]:
         (("build_appliance", "--cloud", "nowhere"), "unknown cloud 'nowhere'"),
         (("build_appliance", "--on-error", "panic"), "must be cleanup or keep"),
         (("run_appliance", "--name", "nobody"), "makes one"),
+        (
+            ("run_appliance", "--name", "nobody", "--hours", "many"),
+            "--hours many: must be a number",
+        ),
+        (("run_appliance", "--name", "debian", "--hours", "0"), "0 is no length of a lease"),
+        (("run_appliance", "--name", "debian", "--size", "huge"), "unknown size 'huge'"),
+        (("run_appliance", "--name", "debian", "--colour", "red"), "No idea what '--colour' is!"),
         (("terminate", "--handle", "i-none"), "no machine 'i-none' of ours"),
         (("renew", "--handle", "i-none", "--hours", "many"), "no machine 'i-none' of ours"),
         (("save_appliance", "--handle", "i-none", "--newname", "x"), "no machine 'i-none'"),
