@@ -1,15 +1,13 @@
-"""Machines of the local cloud: from the call to a login, saved, and gone.
+"""The local cloud: from the call to a login, saved, gone; and a build that has nothing to do.
 
-Beside it a bare machine: the same image by podman alone, without user data, labels or a list.
+Beside it bare podman: the same image run and committed, without user data, labels or a list.
 """
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 from libcloud.compute.base import Node, NodeImage
 
@@ -21,34 +19,36 @@ from provision.keys import KeyPair
 from provision.known_hosts import KnownHosts
 from provision.login import Login, wait_for_sshd
 from provision.ssh import connected
+from tests.appliances.desk import sat_down
 from tests.rabbit import BrokerNode
 
+_MIB_CHANGED = 60
 LIMIT = "limit: podman run, until sshd answers"
+COMMIT = f"limit: podman commit, {_MIB_CHANGED} MiB changed"
 TIMES = 5
 AT_ONCE = 5
 _BOOT_S = 60
-_MIB_CHANGED = 60
 
 
-def local(_: BrokerNode) -> Iterator[Turn]:
+def clouds(_: BrokerNode) -> Iterator[Turn]:
     """Each step several times, on a cloud of the benchmark's own."""
-    base.ensure()
-    driver = LocalNodeDriver(f"bench-{time.time_ns()}")
-    with tempfile.TemporaryDirectory() as folder:
-        key = keys.ensure(Path(folder), comment="bench")
-        try:
-            yield from _turns(driver, key)
-        finally:
-            for node in driver.list_nodes():
-                driver.destroy_node(node)
-            for image in driver.list_images()[1:]:
-                driver.delete_image(image)
+    with sat_down() as desk:
+        key = keys.ensure(desk.folder / "bench-key", comment="bench")
+        yield from _turns(desk.cloud, key)
+        recipe = desk.recipe("unchanged", run=["true"])
+        desk.fab("build_appliance", "--recipe", recipe)
+        for _again in range(TIMES):
+            yield _seconds(
+                "fab build_appliance, nothing changed",
+                partial(desk.fab, "build_appliance", "--recipe", recipe),
+            )
 
 
 def _turns(driver: LocalNodeDriver, key: KeyPair) -> Iterator[Turn]:
     debian = driver.get_image("debian-12")
     for _ in range(TIMES):
         yield _seconds(LIMIT, _bare)
+        yield _committed()
     made = list[Node]()
     for _ in range(TIMES):
         yield _seconds("create, to the login", partial(_launched, driver, key, debian, made))
@@ -71,12 +71,24 @@ def _seconds(name: str, work: Callable[[], object]) -> Turn:
 
 
 def _bare() -> None:
-    with _bare_machine() as port:
+    with _bare_machine() as (_, port):
         wait_for_sshd("127.0.0.1", port, timeout_s=_BOOT_S)
 
 
+def _committed() -> Turn:
+    """Save a bare machine in which as much has changed."""
+    with _bare_machine() as (name, _):
+        change = f"head -c {_MIB_CHANGED}M /dev/urandom >/opt/change; sync"
+        OURS.run("exec", name, "sh", "-c", change)
+        OURS.run("stop", "--time", "5", name)
+        turn = _seconds(COMMIT, partial(OURS.run, "commit", "--quiet", name, f"localhost/{name}"))
+        OURS.run("rmi", f"localhost/{name}")
+        return turn
+
+
 @contextmanager
-def _bare_machine() -> Iterator[int]:
+def _bare_machine() -> Iterator[tuple[str, int]]:
+    """Give a machine's name and its ssh port."""
     name = f"bare-{time.time_ns()}"
     options = ("--detach", "--systemd=always", "--cap-add=SYS_ADMIN", *limits())
     network = ("--network=slirp4netns", "--publish=127.0.0.1::22")
@@ -86,7 +98,7 @@ def _bare_machine() -> Iterator[int]:
         "/sbin/init",
     )
     try:
-        yield int(OURS.run("port", name, "22").rpartition(":")[2])
+        yield name, int(OURS.run("port", name, "22").rpartition(":")[2])
     finally:
         OURS.run("rm", "--force", "--time", "0", name)
 
