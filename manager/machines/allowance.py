@@ -1,7 +1,7 @@
 """What clouds, and whoever pays for them, still allow, as a plan takes it machine by machine."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import datetime
 
 from manager.machines import money
@@ -19,14 +19,16 @@ _LAST_WORDS = 300
 
 
 class Allowance:
-    """Counts machines and money. Belongs to one plan."""
+    """Counts machines and money. Belongs to one plan, which ends the machines `failing`."""
 
-    def __init__(self, seen: Seen) -> None:
+    def __init__(self, seen: Seen, failing: Container[str] = ()) -> None:
         self._seen = seen
         self._rooms = {room.cloud: room for room in seen.rooms}
         self._machines = Counter(m.cloud for m in seen.machines)
         self._coming = Counter(
-            (m.cloud, m.image) for m in seen.machines if m.phase in {Phase.LAUNCHING, Phase.BOOTING}
+            (m.cloud, m.image)
+            for m in seen.machines
+            if m.phase in {Phase.LAUNCHING, Phase.BOOTING} and m.node not in failing
         )
         self._burn: dict[str, float] = defaultdict(float)
         self._spent: dict[str, float] = {room.cloud: room.spent for room in seen.rooms}

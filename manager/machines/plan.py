@@ -23,7 +23,7 @@ def plan(seen: Seen, needs: Needs) -> Decisions:
     """Decide about machines, after operations were placed on those that are ready."""
     everything = standings(seen, needs)
     ends = forced_endings(everything, seen, needs)
-    allowance = Allowance(replace(seen, breakers=_failed(seen, ends)))
+    allowance = Allowance(replace(seen, breakers=_failed(seen, ends)), failing=ends)
     fleet = [m for m in everything if m.record.node not in ends]
     drains, unpaid = over_budget(fleet, allowance)
     ends |= {ending.node: ending for ending in unpaid}
@@ -33,12 +33,8 @@ def plan(seen: Seen, needs: Needs) -> Decisions:
     waiting = _missing(seen, needs, supply)
     drains += _expiring(staying, needs, supply)
     _warm(seen, staying, supply)
-    # what is drained now goes, with the next plan, to machines that have nothing yet
-    moving = {m.record.application for m in staying if m.record.node in {e.node for e in drains}}
     idle = _without_work(staying, needs, supply.unused())
-    ends |= _unneeded(
-        seen, staying, [m for m in idle if m.record.application not in moving], supply
-    )
+    ends |= _unneeded(seen, staying, _not_awaited(idle, staying, drains), supply)
     return Decisions(
         launches=supply.launches(),
         ready=tuple(
@@ -146,6 +142,24 @@ def _without_work(
         if (machine.record.node in unused if machine.is_coming else not machine.assigned)
         and machine.record.node not in needs.finishing
     ]
+
+
+def _not_awaited(
+    idle: Sequence[Standing], staying: Sequence[Standing], drains: Sequence[Ending]
+) -> list[Standing]:
+    """Leave out the machines to which goes, with the next plan, what is drained by this one."""
+    drained = {ending.node for ending in drains}
+    moving = Counter[str]()
+    for machine in staying:
+        if machine.record.node in drained:
+            moving[machine.record.application] += machine.assigned
+    kept = list[Standing]()
+    for machine in reversed(idle):  # the longest leases are taken first
+        if moving[machine.record.application] > 0:
+            moving[machine.record.application] -= machine.slots
+        else:
+            kept.append(machine)
+    return kept[::-1]
 
 
 def _unneeded(

@@ -76,16 +76,7 @@ class World:
         for _ in range(times):
             self.now_s += seconds
             self._cloud_works()
-            observed = Observed(
-                self.now_s,
-                self.operations,
-                self._view(),
-                self.nodes(),
-                demand_known=demand_known,
-                instances=self.instances,
-                memory=self.memory,
-                machines=self.seen(),
-            )
+            observed = self.observed(demand_known=demand_known)
             began_s = time.thread_time()
             made = plan(observed)
             self.planning_s.append(time.thread_time() - began_s)
@@ -98,6 +89,18 @@ class World:
             }
             self.keep(made.machines)
         return made
+
+    def observed(self, *, demand_known: bool = True) -> Observed:
+        return Observed(
+            self.now_s,
+            self.operations,
+            self._view(),
+            self.nodes(),
+            demand_known=demand_known,
+            instances=self.instances,
+            memory=self.memory,
+            machines=self.seen(),
+        )
 
     def seen(self) -> Seen:
         return Seen(
