@@ -20,6 +20,9 @@ need /usr/bin/slirp4netns slirp4netns
 need /usr/bin/newuidmap uidmap
 need /usr/bin/mmdebstrap mmdebstrap
 need /usr/bin/ssh openssh-client
+# the browser that tests the console
+need /usr/bin/chromium chromium
+need /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
 [ -n "$missing" ] || exit 0

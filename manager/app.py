@@ -12,10 +12,10 @@ from pathlib import Path
 import uvicorn
 
 from manager import logs
-from manager.api import create_app
 from manager.child import Child
 from manager.errors import StoreUnavailableError
 from manager.machines.ground import desk_at
+from manager.front import create_front
 from manager.runtime import Runtime
 from manager.services import Services
 from manager.store import Store, database_url
@@ -91,7 +91,7 @@ def server_of(services: Services) -> uvicorn.Server:
     """Return the HTTP server on top of `services`, not yet listening."""
     return uvicorn.Server(
         uvicorn.Config(
-            create_app(services),
+            create_front(services),
             log_config=None,
             log_level=logging.WARNING,
             access_log=False,

@@ -5,12 +5,14 @@ import secrets
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
+from itertools import pairwise
 from typing import TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from manager import dead_letters, permissions
 from manager.events import Event
-from manager.model import Backlog, DeadLetter, Operation
+from manager.model import EVERY, Backlog, Chosen, DeadLetter, Operation, StreamRate
+from manager.tap import Tap
 from streams import control, names
 from streams.broker import BrokerThread, Channel, Session, topology
 from streams.control import Assignment
@@ -174,14 +176,51 @@ class ManagerBroker:
         with self._own_session("dead letters") as session:
             return dead_letters.read(session, operation, limit)
 
-    def redrive(self, operation: str, limit: int | None = None) -> int:
+    def redrive(self, operation: str, limit: int | None = None, chosen: Chosen = EVERY) -> int:
         """Put dead letters back into the operation's queue, attempts from 1; return how many."""
         with self._own_session("redrive") as session:
-            return dead_letters.redrive(session, operation, limit)
+            return dead_letters.redrive(session, operation, limit, chosen)
 
     def purge_dead(self, operation: str) -> int:
         """Throw the dead letters away; return how many."""
         return self._purge(names.dead_queue(operation))
+
+    # ---- for people who look
+
+    def stream_rates(self) -> dict[str, StreamRate]:
+        """Return what comes on each stream on which something came lately; up to 5 s late."""
+        rates = {}
+        for item in self.management.exchange_rates():
+            stats, stream = item.get("message_stats"), names.stream_of(item["name"])
+            if stats and stream:
+                details = stats.get("publish_in_details", {})
+                count = int(stats.get("publish_in", 0))
+                rates[stream] = StreamRate(count, float(details.get("rate", 0.0)))
+        return rates
+
+    def stream_history(self, stream: str, *, age_s: int, step_s: int) -> list[tuple[float, float]]:
+        """Return when, in seconds since 1970, how much came on a stream a second."""
+        found = self.management.exchange(names.exchange(stream), age_s=age_s, step_s=step_s)
+        details = found.get("message_stats", {}).get("publish_in_details", {})
+        samples = [(s["timestamp"] / 1000, s["sample"]) for s in details.get("samples", ())]
+        samples.sort()
+        return [
+            (later[0], max(0.0, (later[1] - sooner[1]) / (later[0] - sooner[0])))
+            for sooner, later in pairwise(samples)
+        ]
+
+    def bound_queues(self, stream: str) -> list[str]:
+        """Return the queues that collect a stream."""
+        return sorted(self.management.bound_to(names.exchange(stream)))
+
+    def tap(self, stream: str) -> Tap:
+        """Return a look at a stream, which is no demand."""
+        return Tap(self._urls, stream)
+
+    def publish(self, stream: str, message: Message) -> bool:
+        """Publish one message, confirmed; say whether anybody collected it."""
+        exchange = names.exchange(stream)
+        return self._thread.call(lambda session: session.publish(exchange, message))
 
     # ---- nodes
 

@@ -144,9 +144,13 @@ class ManagerClient:
         """Return an operation's first 1,000 dead letters."""
         return list(self._pages(_path("operations", name, "dead-letters")))
 
-    def redrive(self, name: str, limit: int | None = None) -> int:
-        """Give an operation its dead letters again; return how many."""
-        answer = self._json("POST", _path("operations", name, "redrive"), {"limit": limit})
+    def redrive(self, name: str, limit: int | None = None, **chosen: str | None) -> int:
+        """Give an operation its dead letters again; return how many.
+
+        `chosen` is `message_id`, or `matching`: a text in the reason or in stderr.
+        """
+        body = {"limit": limit, **chosen}
+        answer = self._json("POST", _path("operations", name, "redrive"), body)
         return int(answer["redriven"])
 
     def purge_dead_letters(self, name: str) -> int:

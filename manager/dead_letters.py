@@ -1,5 +1,6 @@
 """Looking at what operations gave up on, and giving it another try."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -34,27 +35,37 @@ def read(session: Session, operation: str, limit: int) -> list[DeadLetter]:
     return letters
 
 
-def redrive(session: Session, operation: str, limit: int | None) -> int:
+def redrive(
+    session: Session,
+    operation: str,
+    limit: int | None,
+    chosen: Callable[[DeadLetter], bool] = lambda _: True,
+) -> int:
     """Move dead letters back; each is acknowledged after the broker has it in its other queue.
 
-    The way back is a binding for this time only, with a routing key that no operation has.
+    The way back is a binding for this time only, with a routing key that no operation has. What
+    isn't chosen is held until the session ends, which puts it back to its place.
     """
     dead, queue = names.dead_queue(operation), names.operation_queue(operation)
     key = f"redrive {operation}"
     waiting = session.call(lambda channel: channel.queue_declare(dead, passive=True))
     count = int(waiting.method.message_count)
-    count = count if limit is None else min(limit, count)
     session.call(lambda channel: channel.queue_bind(queue, names.DEAD_EXCHANGE, key))
     try:
-        move = partial(_move_one, dead=dead, key=key)
-        return sum(session.call(move) for _ in range(count))
+        move = partial(_move_one, dead=dead, key=key, chosen=chosen)
+        moved = 0
+        for _ in range(count):
+            if moved == limit:
+                break
+            moved += session.call(move)
+        return moved
     finally:
         session.call(lambda channel: channel.queue_unbind(queue, names.DEAD_EXCHANGE, key))
 
 
-def _move_one(channel: Channel, dead: str, key: str) -> int:
+def _move_one(channel: Channel, dead: str, key: str, chosen: Callable[[DeadLetter], bool]) -> int:
     method, properties, body = channel.basic_get(dead)
-    if method is None or properties is None:
+    if method is None or properties is None or not chosen(_letter(properties, body or b"")):
         return 0
     headers = {k: v for k, v in (properties.headers or {}).items() if k not in _NOT_PASSED_ON}
     properties.headers = headers or None

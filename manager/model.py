@@ -122,6 +122,14 @@ class Operation:
     backlog: Backlog = Backlog()
 
 
+@dataclass(frozen=True, slots=True)
+class StreamRate:
+    """What came on a stream: messages since the broker started, and messages a second now."""
+
+    messages: int
+    rate: float
+
+
 class ArchivePhase(StrEnum):
     """What a person asked of an archive, and whether its end has come."""
 
@@ -253,6 +261,24 @@ class LogEntry:
     node: str
     lines: tuple[str, ...]
     dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which dead letters: one by its id, or those with a text in reason or stderr; None: all."""
+
+    message_id: str | None = None
+    matching: str | None = None
+
+    def __call__(self, letter: "DeadLetter") -> bool:
+        """Say whether a dead letter is meant."""
+        if self.message_id is not None and letter.message_id != self.message_id:
+            return False
+        text = f"{letter.reason}\n{letter.stderr}".casefold()
+        return self.matching is None or self.matching.casefold() in text
+
+
+EVERY = Chosen()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,20 +6,49 @@ from typing import Protocol
 
 from manager.archives import Place
 from manager.model import (
+    EVERY,
     Archive,
     ArchiveStatus,
     Backlog,
+    Chosen,
     DeadLetter,
     LogEntry,
     NodeStatus,
     OperationStatus,
+    StreamRate,
 )
 from manager.store import Store
+from manager.tap import Tap
 from manager.users import Users
+from streams.message import Message
 
 
 class Broker(Protocol):
     """The broker's topology. Every method raises BrokerError where the broker can't or won't."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there, as far as this side knows."""
+
+    def depth(self, queue: str) -> int:
+        """Return how many messages are ready in a queue, exactly."""
+
+    def stream_rates(self) -> Mapping[str, StreamRate]:
+        """Return what comes on each stream on which something came lately."""
+
+    def stream_history(
+        self, stream: str, *, age_s: int, step_s: int
+    ) -> Sequence[tuple[float, float]]:
+        """Return when, in seconds since 1970, how much came on a stream a second."""
+
+    def bound_queues(self, stream: str) -> Sequence[str]:
+        """Return the queues that collect a stream."""
+
+    def tap(self, stream: str) -> Tap:
+        """Return a look at a stream, which is no demand."""
+
+    def publish(self, stream: str, message: Message) -> bool:
+        """Publish one message, confirmed; say whether anybody collected it."""
 
     def create_stream(self, name: str) -> None:
         """Make sure that a stream exists."""
@@ -42,8 +71,8 @@ class Broker(Protocol):
     def dead_letters(self, name: str, limit: int = 1000) -> Sequence[DeadLetter]:
         """Return an operation's first dead letters, which stay where they are."""
 
-    def redrive(self, name: str, limit: int | None = None) -> int:
-        """Give an operation its dead letters again; return how many."""
+    def redrive(self, name: str, limit: int | None = None, chosen: Chosen = EVERY) -> int:
+        """Give an operation its dead letters again, the chosen ones; return how many."""
 
     def purge_dead(self, name: str) -> int:
         """Throw away an operation's dead letters; return how many."""

@@ -77,6 +77,20 @@ class Management:
         """Return the name of each exchange."""
         return [item["name"] for item in self._get(f"/exchanges/{self._vhost}?columns=name")]
 
+    def exchange_rates(self) -> list[dict[str, Any]]:
+        """Return each exchange's name and, where something came, message_stats.
+
+        Its `publish_in_details.rate` is in messages a second, counted every 5 s.
+        """
+        columns = "name,message_stats.publish_in,message_stats.publish_in_details.rate"
+        return list(self._get(f"/exchanges/{self._vhost}?columns={columns}"))
+
+    def exchange(self, name: str, *, age_s: int, step_s: int) -> dict[str, Any]:
+        """Return an exchange with its message_stats' samples of the last `age_s`; oldest last."""
+        query = f"msg_rates_age={age_s}&msg_rates_incr={step_s}"
+        path = f"/exchanges/{self._vhost}/{quote(name, safe='')}?{query}"
+        return dict(self._get(path))
+
     def plugin_events(self) -> bool:
         """Say whether the event exchange exists and may be looked at."""
         answer = self._http_get("/exchanges/%2F/amq.rabbitmq.event")

@@ -6,7 +6,7 @@ from typing import Any
 
 from manager import topology
 from manager.actions.noting import note
-from manager.model import Operation, User
+from manager.model import EVERY, Chosen, Operation, User
 from manager.roles import must_make, must_own
 from manager.services import Services
 
@@ -65,10 +65,16 @@ def purge_dead_letters(services: Services, user: User, name: str) -> int:
     return count
 
 
-def redrive(services: Services, user: User, name: str, limit: int | None = None) -> int:
-    """Give an operation its dead letters again; return how many."""
+def redrive(
+    services: Services,
+    user: User,
+    name: str,
+    limit: int | None = None,
+    chosen: Chosen = EVERY,
+) -> int:
+    """Give an operation its dead letters again, the chosen ones; return how many."""
     owned_operation(services, user, name)
-    count = services.runtime.broker.redrive(name, limit)
+    count = services.runtime.broker.redrive(name, limit, chosen)
     note(services, user, "operation.redriven", name, messages=count)
     return count
 

@@ -5,6 +5,7 @@ from manager.actions.noting import note
 from manager.model import Stream, User
 from manager.roles import must_make, must_own
 from manager.services import Services
+from streams.message import Message
 
 
 def create_stream(services: Services, user: User, name: str) -> tuple[Stream, bool]:
@@ -21,6 +22,14 @@ def remove_stream(services: Services, user: User, name: str) -> None:
     must_own(user, services.store.get_stream(name).owner, f"stream {name!r}")
     topology.remove_stream(services, name)
     note(services, user, "stream.removed", name)
+
+
+def publish_message(services: Services, user: User, name: str, message: Message) -> bool:
+    """Publish one message on a stream, as its owner; say whether anybody collected it."""
+    must_own(user, services.store.get_stream(name).owner, f"stream {name!r}")
+    collected = services.runtime.broker.publish(name, message)
+    note(services, user, "stream.message-published", name, size_bytes=len(message.body))
+    return collected
 
 
 def remove_subscription(services: Services, user: User, stream: str, name: str) -> int:

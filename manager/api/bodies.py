@@ -161,9 +161,14 @@ class TokenBody(Strict):
 
 
 class RedriveBody(Strict):
-    """How many dead letters to give back; null is all."""
+    """Which dead letters to give back, and how many; null is all.
+
+    One by its id; or those that have a text in their reason or stderr.
+    """
 
     limit: Count | None = None
+    message_id: Annotated[str, Field(max_length=255)] | None = None
+    matching: Annotated[str, Field(max_length=1000)] | None = None
 
 
 async def read(request: Request) -> bytes:

@@ -22,7 +22,7 @@ from manager.api.bodies import (
 from manager.api.logins import Maker, Parts, Viewer
 from manager.api.paths import Name
 from manager.errors import InvalidError, NotFoundError
-from manager.model import Backlog, Definition, Instances, Operation, OperationStatus, User
+from manager.model import Backlog, Chosen, Definition, Instances, Operation, OperationStatus, User
 from manager.roles import sees
 from manager.services import Services
 from streams.names import EVENTS_STREAM
@@ -89,7 +89,8 @@ def purge_dead_letters(name: Name, user: Maker, services: Parts) -> Answer:
 def redrive(name: Name, user: Maker, services: Parts, raw: Body) -> Answer:
     """Give an operation its dead letters again, attempts from 1."""
     body = parse(RedriveBody, raw or b"{}")
-    return Answer({"redriven": actions.redrive(services, user, name, body.limit)})
+    chosen = Chosen(body.message_id, body.matching)
+    return Answer({"redriven": actions.redrive(services, user, name, body.limit, chosen)})
 
 
 @router.get("/{name}/logs/")

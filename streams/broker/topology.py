@@ -64,6 +64,18 @@ def declare_subscription(channel: BlockingChannel, stream: str, name: str) -> st
     return queue
 
 
+def declare_tap(channel: BlockingChannel, stream: str, *, messages: int, size_bytes: int) -> str:
+    """Make a queue that shows the latest of `stream`, is no demand, and ends with its connection.
+
+    What doesn't fit drops the oldest.
+    """
+    queue = names.tap_queue(stream)
+    bounds = {"x-max-length": messages, "x-max-length-bytes": size_bytes, "x-overflow": "drop-head"}
+    channel.queue_declare(queue, exclusive=True, auto_delete=True, arguments=bounds)
+    channel.queue_bind(queue, names.exchange(stream))
+    return queue
+
+
 def declare_archive(channel: BlockingChannel, stream: str) -> None:
     """Make sure that the queue which collects `stream` for its archive exists, and collects."""
     queue = names.archive_queue(stream)

@@ -60,6 +60,12 @@ def redrive(
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="So many; default: all.")
     ] = None,
+    id_: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="The one with this message id.")
+    ] = None,
+    matching: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Those with TEXT in reason or stderr.")
+    ] = None,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
@@ -67,8 +73,9 @@ def redrive(
 
     Example: streamboss redrive my-operation --limit 10
     """
-    if list_ + purge + (limit is not None) > 1:
-        raise console.UsageError("--list, --purge and --limit: one of them at a time")
+    some = any(word is not None for word in (limit, id_, matching))
+    if list_ + purge + some > 1:
+        raise console.UsageError("--list, --purge, and which ones to send: one at a time")
     if as_json and not list_:
         raise console.UsageError("--json goes with --list")
     if list_:
@@ -78,7 +85,7 @@ def redrive(
         if purge:
             _purge(manager, operation, yes=yes)
         else:
-            sent = manager.redrive(operation, limit)
+            sent = manager.redrive(operation, limit, message_id=id_, matching=matching)
             console.say(f"{count(sent, 'dead letter')} sent back to operation {operation!r}")
 
 

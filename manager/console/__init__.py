@@ -1,0 +1,79 @@
+"""The console: what the manager knows and does, in a browser. One module a page, one template each.
+
+It shows the picture of `feed`, asks `manager.actions` to do things, as the API does, and never
+touches SQL or AMQP. `visitor` says who looks, `pages` makes a page, `live` tells pages to renew.
+"""
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from manager.api.problems import STATUS
+from manager.console import letters, live, login, operations, streams, tail, topology
+from manager.console.feed import Feed
+from manager.console.pages import HEADERS, STATIC, page
+from manager.console.visitor import Console, NotLoggedInError, login_place, visitor
+from manager.services import Services
+from manager.sessions import Sessions
+from manager.throttle import Throttle
+from streams.errors import StreamsError
+
+__all__ = ["create_console"]
+
+_PLACES = (login, live, topology, streams, tail, operations, letters)
+
+
+def create_console(services: Services) -> FastAPI:
+    """Return the console on top of `services`."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.console = Console(services, Feed(services), Sessions(services.store), Throttle())
+    for place in _PLACES:
+        app.include_router(place.router)
+    app.mount("/static", StaticFiles(directory=STATIC))
+    app.add_exception_handler(NotLoggedInError, _log_in_first)
+    app.add_exception_handler(StreamsError, _expected)
+    app.add_exception_handler(RequestValidationError, _mistyped)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _bug)
+    return app
+
+
+async def _log_in_first(request: Request, _: Exception) -> Response:
+    if "hx-request" in request.headers or request.url.path.endswith("/live/"):
+        return PlainTextResponse("log in first", HTTPStatus.UNAUTHORIZED, HEADERS)
+    return RedirectResponse(login_place(request), HTTPStatus.SEE_OTHER, HEADERS)
+
+
+def _expected(request: Request, error: Exception) -> Response:
+    status = next((s for kind, s in STATUS if isinstance(error, kind)), None)
+    if status is None:
+        raise error
+    return _problem(request, status, getattr(error, "problems", [str(error)]))
+
+
+def _mistyped(request: Request, _: Exception) -> Response:
+    return _problem(request, HTTPStatus.NOT_FOUND, ["there is no such page"])
+
+
+def _http(request: Request, error: Exception) -> Response:
+    status = HTTPStatus(getattr(error, "status_code", HTTPStatus.INTERNAL_SERVER_ERROR))
+    text = getattr(error, "detail", "")
+    missing = status is HTTPStatus.NOT_FOUND
+    return _problem(request, status, ["there is no such page" if missing else text])
+
+
+def _bug(request: Request, error: Exception) -> Response:
+    text = f"a bug in the manager ({type(error).__name__}): its log has the traceback"
+    return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, [text])
+
+
+def _problem(request: Request, status: HTTPStatus, problems: list[str]) -> Response:
+    try:
+        person = visitor(request, request.app.state.console)
+    except StreamsError:
+        person = None
+    return page(request, "problem", person, status, title=status.phrase, problems=problems)

@@ -1,0 +1,152 @@
+"""What all pages show: one picture of everything, made once for all who look, and only for them."""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from manager.model import Operation, OperationStatus, StreamRate
+from manager.services import Services
+from streams.errors import BrokerError, StreamsError
+
+#: A picture is used for so long, and for so many times as long as it took to make: looking takes
+#: a tenth of a core at most.
+_FRESH_S, _TIMES = 0.5, 10
+#: The broker counts every 5 s.
+_RATES_S = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLook:
+    """A stream: consumers outside, and what comes on it a second; None: nobody knows."""
+
+    name: str
+    owner: str
+    consumers: int
+    rate: float | None = None
+    last_at: datetime | None = None
+    archive: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationLook:
+    """An operation and what it does."""
+
+    made: Operation
+    status: OperationStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Everything at one moment. `number` rises with each that differs from the one before."""
+
+    streams: Mapping[str, StreamLook] = field(default_factory=dict)
+    operations: Mapping[str, OperationLook] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    broker_up: bool = True
+    number: int = field(default=0, compare=False)
+    at: datetime = field(default_factory=lambda: datetime.now(UTC), compare=False)
+
+
+class Feed:
+    """Gives the latest picture to any thread; who comes when it is old makes the next one."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._lock = threading.Lock()
+        self._look = Look()
+        self._until_s = float("-inf")
+        self._rates: Mapping[str, StreamRate] | None = None
+        self._rates_until_s = float("-inf")
+        self._last: dict[str, tuple[int, datetime | None]] = {}
+
+    def look(self) -> Look:
+        """Return the latest picture.
+
+        Raises:
+            StoreUnavailableError: there is none without the store.
+        """
+        with self._lock:
+            began_s = time.monotonic()
+            if began_s >= self._until_s:
+                new = self._made()
+                same = new == self._look
+                self._look = replace(new, number=self._look.number + (not same))
+                took_s = time.monotonic() - began_s
+                self._until_s = began_s + max(_FRESH_S, _TIMES * took_s)
+            return self._look
+
+    def renew(self) -> None:
+        """Let the next look be a new one: something was changed here."""
+        self._until_s = float("-inf")
+
+    def _made(self) -> Look:
+        services, runtime = self._services, self._services.runtime
+        rates = self._read_rates()
+        known = runtime.statuses()
+        consumers = runtime.stream_consumers()
+        archives = {
+            a.stream: runtime.archive_status(a).state.value for a in services.store.list_archives()
+        }
+        streams = {
+            s.name: StreamLook(
+                s.name,
+                s.owner,
+                consumers.get(s.name, 0),
+                *self._traffic(s.name, rates),
+                archives.get(s.name, ""),
+            )
+            for s in services.store.list_streams()
+        }
+        operations = {
+            o.name: OperationLook(o, self._status(known.get(o.name), rates is not None))
+            for o in services.store.list_operations()
+        }
+        return Look(streams, operations, tuple(runtime.problems()), rates is not None)
+
+    def _status(self, status: OperationStatus | None, broker_up: bool) -> OperationStatus:  # noqa: FBT001
+        """Return what is known of an operation; without the broker that is less."""
+        status = status or OperationStatus(reason="not looked at yet")
+        if broker_up:
+            return status
+        return replace(
+            status, rate_in=None, rate_out=None, backlog_messages=None, dead_letters=None
+        )
+
+    def _traffic(
+        self, stream: str, rates: Mapping[str, StreamRate] | None
+    ) -> tuple[float | None, datetime | None]:
+        if rates is None:
+            return None, self._last.get(stream, (0, None))[1]
+        rate = rates.get(stream)
+        if rate is None:
+            return 0.0, None
+        before, last_at = self._last.get(stream, (rate.messages, None))
+        if rate.messages != before:
+            last_at = datetime.now(UTC)
+        self._last[stream] = rate.messages, last_at
+        return rate.rate, last_at
+
+    def _read_rates(self) -> Mapping[str, StreamRate] | None:
+        """Return what the broker counts, or None while it is away."""
+        began_s = time.monotonic()
+        if not self._services.runtime.broker.connected:
+            self._rates = None
+        elif began_s >= self._rates_until_s or self._rates is None:
+            try:
+                self._rates = self._services.runtime.broker.stream_rates()
+            except BrokerError:
+                self._rates = None
+            took_s = time.monotonic() - began_s
+            self._rates_until_s = began_s + max(_RATES_S, _TIMES * took_s)
+        return self._rates
+
+
+def number_of(feed: Feed) -> tuple[int, bool]:
+    """Return the picture's number, and whether all that it shows is known; never fails."""
+    try:
+        look = feed.look()
+    except StreamsError:
+        return -1, False
+    return look.number, look.broker_up

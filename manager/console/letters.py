@@ -1,0 +1,62 @@
+"""Dead letters of an operation: why, what, and another try."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from manager.actions import operations as actions
+from manager.api.paths import Name
+from manager.console.operations import operation_of
+from manager.console.pages import done, page
+from manager.console.tables import AskedTable, rows
+from manager.console.visitor import Form, Here, Person
+from manager.model import Chosen
+from streams import names
+
+router = APIRouter(prefix="/operations/{name}/dead-letters")
+
+
+@router.get("/")
+def show(request: Request, here: Here, person: Person, name: Name, asked: AskedTable) -> Response:
+    """Show the first 1,000."""
+    look = here.feed.look()
+    operation = operation_of(look, name)
+    found = here.services.runtime.broker.dead_letters(name)
+    table = rows(found, asked, text=lambda d: f"{d.reason}\n{d.stderr}", orders={})
+    return page(
+        request, "letters", person, look=look, operation=operation, table=table, count=len(found)
+    )
+
+
+@router.post("/redrive/")
+def redrive(here: Here, person: Person, name: Name, form: Form) -> Response:
+    """Give the operation one of them, those with a text, or all again."""
+    chosen = Chosen(form.get("message_id") or None, form.get("matching") or None)
+    count = actions.redrive(here.services, person.user, name, None, chosen)
+    said = f"{count:,} dead letter{'s' * (count != 1)} sent back"
+    return done(here, f"/operations/{name}/dead-letters/", said)
+
+
+@router.get("/purge/")
+def ask_purge(request: Request, here: Here, person: Person, name: Name) -> Response:
+    """Ask before they are thrown away."""
+    operation_of(here.feed.look(), name)
+    dead = here.services.runtime.broker.depth(names.dead_queue(name))
+    return page(
+        request,
+        "ask",
+        person,
+        question=f"Throw away the dead letters of {name}?",
+        loss=f"{dead:,} dead letter{'s' * (dead != 1)} will be lost.",
+        deed="Throw away",
+        place=f"/operations/{name}/dead-letters/",
+        action=f"/operations/{name}/dead-letters/purge/",
+        command=f"streamboss redrive {name} --purge",
+    )
+
+
+@router.post("/purge/")
+def purge(here: Here, person: Person, name: Name, _: Form) -> Response:
+    """Throw them away."""
+    count = actions.purge_dead_letters(here.services, person.user, name)
+    said = f"{count:,} dead letter{'s' * (count != 1)} thrown away"
+    return done(here, f"/operations/{name}/dead-letters/", said)

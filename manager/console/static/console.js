@@ -1,0 +1,64 @@
+// What every page does: hears that something changed, says when nobody is heard, copies commands.
+"use strict";
+
+(() => {
+  const SILENCE_MS = 4000;
+  const lost = document.getElementById("lost");
+  let source = null;
+  let heard = Date.now();
+  let number = null;
+
+  function listen() {
+    source = new EventSource("/live/");
+    source.addEventListener("look", (message) => {
+      const look = JSON.parse(message.data);
+      heard = Date.now();
+      const wasLost = !lost.hidden;
+      lost.hidden = true;
+      if ((number !== null && look.number !== number) || wasLost) {
+        document.body.dispatchEvent(new CustomEvent("look", { detail: {} }));
+      }
+      number = look.number;
+    });
+    source.onerror = () => {
+      // the browser tries again by itself, unless it was refused: then the login is over
+      if (source.readyState === EventSource.CLOSED) {
+        fetch("/live/", { method: "GET", redirect: "manual", signal: AbortSignal.timeout(2000) })
+          .then((answer) => answer.status === 401 && window.location.reload())
+          .catch(() => {});
+        setTimeout(restart, 2000);
+      }
+    };
+  }
+
+  function restart() {
+    if (!document.hidden) {
+      source?.close();
+      listen();
+    }
+  }
+
+  // a browser has few connections for each site: a page that nobody sees needs none
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) {
+      source?.close();
+    } else {
+      heard = Date.now();
+      restart();
+    }
+  });
+  setInterval(() => {
+    if (!document.hidden && Date.now() - heard > SILENCE_MS) {
+      lost.hidden = false;
+    }
+  }, 500);
+  document.addEventListener("click", async (click) => {
+    const button = click.target.closest("button.copy");
+    if (button) {
+      await navigator.clipboard.writeText(button.previousElementSibling.textContent);
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    }
+  });
+  listen();
+})();

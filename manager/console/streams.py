@@ -1,0 +1,133 @@
+"""The table of streams, and a stream's page."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from manager.actions import streams as actions
+from manager.api.paths import Name
+from manager.console.feed import Look, StreamLook
+from manager.console.pages import HEADERS, done, page
+from manager.console.tables import AskedTable, rows
+from manager.console.visitor import Form, Here, Person
+from manager.errors import InvalidError, NotFoundError
+from streams import names
+from streams.errors import BrokerError
+from streams.message import Message
+from streams.names import QueueRole
+
+router = APIRouter(prefix="/streams")
+#: The plot shows so much of the past, a point every so often.
+_PAST_S, _STEP_S = 600, 10
+_ORDERS = {
+    "name": lambda s: s.name,
+    "rate": lambda s: s.rate,
+    "consumers": lambda s: s.consumers,
+    "last": lambda s: s.last_at,
+}
+
+
+@router.get("/")
+def show_all(request: Request, here: Here, person: Person, asked: AskedTable) -> Response:
+    """Show the table."""
+    look = here.feed.look()
+    table = rows(look.streams.values(), asked, text=lambda s: s.name, orders=_ORDERS)
+    return page(request, "streams", person, look=look, table=table)
+
+
+@router.post("/")
+def create(here: Here, person: Person, form: Form) -> Response:
+    """Make a stream."""
+    name = names.check_name("stream", form.get("name", "").strip())
+    _, created = actions.create_stream(here.services, person.user, name)
+    said = f"stream {name} {'created' if created else 'exists already'}"
+    return done(here, f"/streams/{name}/", said)
+
+
+@router.get("/{name}/")
+def show(request: Request, here: Here, person: Person, name: Name) -> Response:
+    """Show a stream: what comes, from whom, and where it goes."""
+    look = here.feed.look()
+    return page(
+        request,
+        "stream",
+        person,
+        look=look,
+        stream=_stream(look, name),
+        makers=[o for o in look.operations.values() if o.made.output_stream == name],
+        takers=[o for o in look.operations.values() if o.made.input_stream == name],
+        others=_others(here, look, name),
+    )
+
+
+@router.get("/{name}/rates/")
+def rates(here: Here, _: Person, name: Name) -> JSONResponse:
+    """Return what came during the last ten minutes: pairs of milliseconds since 1970 and rate."""
+    _stream(here.feed.look(), name)
+    found = here.services.runtime.broker.stream_history(name, age_s=_PAST_S, step_s=_STEP_S)
+    return JSONResponse([[int(at_s * 1000), rate] for at_s, rate in found], headers=HEADERS)
+
+
+@router.post("/{name}/publish/")
+def publish(here: Here, person: Person, name: Name, form: Form) -> Response:
+    """Publish one message."""
+    text, kind = form.get("body", ""), form.get("content_type", "").strip() or None
+    if kind is not None and not (kind.isascii() and kind.isprintable()):
+        raise InvalidError(["content type: must be printable ASCII, like text/plain"])
+    # browsers send each end of a line as two characters
+    message = Message(text.replace("\r\n", "\n").encode(), content_type=kind)
+    collected = actions.publish_message(here.services, person.user, name, message)
+    said = "published" if collected else "published, but nobody collects this stream: it is gone"
+    return done(here, f"/streams/{name}/", said)
+
+
+@router.get("/{name}/remove/")
+def ask_removal(request: Request, here: Here, person: Person, name: Name) -> Response:
+    """Ask before a stream is removed."""
+    _stream(here.feed.look(), name)
+    return page(
+        request,
+        "ask",
+        person,
+        question=f"Remove stream {name}?",
+        loss="What is published on it from then on is refused. Archived messages stay.",
+        deed="Remove",
+        place=f"/streams/{name}/",
+        action=f"/streams/{name}/remove/",
+        command=f"streamboss remove-stream {name}",
+    )
+
+
+@router.post("/{name}/remove/")
+def remove(here: Here, person: Person, name: Name, _: Form) -> Response:
+    """Remove a stream that nobody uses."""
+    actions.remove_stream(here.services, person.user, name)
+    return done(here, "/streams/", f"stream {name} removed")
+
+
+def _stream(look: Look, name: str) -> StreamLook:
+    if name not in look.streams:
+        raise NotFoundError(f"there is no stream {name!r}")
+    return look.streams[name]
+
+
+#: What a queue on a stream is, in words.
+_WORDS = {
+    QueueRole.SUBSCRIPTION: "subscription",
+    QueueRole.CONSUMER: "consumer",
+    QueueRole.ARCHIVE: "archive",
+    QueueRole.FOREIGN: "queue of another client",
+}
+
+
+def _others(here: Here, look: Look, name: str) -> Sequence[tuple[str, str]] | None:
+    """Return who collects a stream beside operations, each with its queue; None: nobody knows."""
+    if not look.broker_up:
+        return None
+    try:
+        queues = here.services.runtime.broker.bound_queues(name)
+    except BrokerError:
+        return None
+    told = ((names.parse_queue(queue).role, queue) for queue in queues)
+    return [(_WORDS[role], queue) for role, queue in told if role in _WORDS]

@@ -1,0 +1,100 @@
+"""People who look at the console with a browser that reaches the manager and nothing else."""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.manager.serving import ADMIN, Api
+
+CHROMIUM = "/usr/bin/chromium"
+#: Quiet, and without a way out: whatever isn't on the loopback meets a proxy that isn't there.
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-default-apps",
+    "--disable-domain-reliability",
+    "--metrics-recording-only",
+    "--disable-features=OptimizationHints,MediaRouter,Translate,AutofillServerCommunication",
+    "--proxy-server=http://127.0.0.1:9",
+    "--proxy-bypass-list=127.0.0.1,localhost",
+]
+_AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
+_SERIOUS = {"serious", "critical"}
+_WAIT_MS = 15_000
+
+
+class People:
+    """Opens pages as somebody, and notes what a page must not do."""
+
+    def __init__(self, browser: Browser, served: Api) -> None:
+        self._browser, self.served = browser, served
+        self._contexts: list[BrowserContext] = []
+        self.faults: list[str] = []
+
+    def enter(
+        self,
+        path: str = "/",
+        *,
+        user: tuple[str, str] | None = ADMIN,
+        width: int = 1280,
+        dark: bool = False,
+    ) -> Page:
+        """Return a page in a browser of its own, logged in unless `user` is None."""
+        context = self._browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme="dark" if dark else "light",
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        self._contexts.append(context)
+        context.set_default_timeout(_WAIT_MS)
+        context.on("request", lambda request: self._note_request(request.url))
+        context.on("weberror", lambda error: self.faults.append(f"page error: {error.error}"))
+        context.on("console", lambda said: self._note_said(said.type, said.text))
+        page = context.new_page()
+        page.goto(self.served.url + path)
+        if user:
+            page.get_by_label("User").fill(user[0])
+            page.get_by_label("Password").fill(user[1])
+            page.get_by_role("button", name="Log in").click()
+            page.wait_for_url(lambda url: "/login/" not in url)
+        return page
+
+    def leave(self) -> None:
+        """Close everything; fail where a page did what it must not."""
+        for context in self._contexts:
+            context.close()
+        assert not self.faults, self.faults
+
+    def _note_request(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"data", "blob"} and not url.startswith(self.served.url + "/"):
+            self.faults.append(f"foreign request: {url[:200]}")
+
+    def _note_said(self, kind: str, text: str) -> None:
+        # that a form or a stream was refused is told by the browser, too: tests provoke it
+        if kind == "error" and not text.startswith("Failed to load resource"):
+            self.faults.append(f"console: {text[:300]}")
+
+
+def obstacles(page: Page) -> list[str]:
+    """Return what axe finds serious on a page."""
+    # evaluated from outside: the page's own policy lets no foreign script in
+    page.evaluate(_AXE)
+    found: dict[str, Any] = page.evaluate("async () => await axe.run()")
+    return [
+        f"{violation['id']}: {node['html'][:150]} {node.get('failureSummary', '')[:200]}"
+        for violation in found["violations"]
+        if violation["impact"] in _SERIOUS
+        for node in violation["nodes"]
+    ]
+
+
+def too_wide(page: Page) -> int:
+    """Return by how many pixels a page is wider than its window."""
+    return int(page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))

@@ -1,0 +1,226 @@
+"""The pages of the console in a real browser: what they show, live, to whom, and how."""
+
+import re
+from functools import partial
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from manager.model import Role
+from streams import control, names
+from streams.broker import Session
+from streams.control import Counters, Heartbeat, LogLines, OperatorReport, OperatorState
+from streams.message import Message
+from tests.console.looking import People, obstacles, too_wide
+from tests.manager.serving import Api
+
+UPPER = {"definition": {"name": "Upper", "application": "any", "exec": "tr [a-z] [A-Z]"}}
+OPERATION = {
+    "name": "upper",
+    "process_definition_id": 1,
+    "input_stream": "in",
+    "output_stream": "out",
+}
+EVERY = ["/", "/streams/", "/streams/in/", "/operations/", "/operations/upper/"]
+EVERY += ["/operations/upper/dead-letters/", "/operations/upper/purge/", "/login/", "/nothing/"]
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m\u202egnp.exe\x9b0m"
+
+
+@pytest.fixture(scope="module")
+def filled(served: Api, broker: Session) -> Api:
+    """A pipeline, and dead letters of all kinds."""
+    assert served.post("/api/process_definition/", UPPER).status_code == 201
+    assert served.post("/api/operations/", OPERATION).status_code == 201
+    for number, reason in enumerate(("exit status 1", "timed out after 60 s", HOSTILE)):
+        headers = {
+            "x-streamboss-reason": reason,
+            "x-streamboss-attempts": 4,
+            "x-streamboss-stderr": f"Traceback {HOSTILE}",
+        }
+        letter = Message(HOSTILE.encode(), f"letter-{number}", "text/plain", headers=headers)
+        broker.publish("operations.dead", letter, routing_key="upper")
+    return served
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (360, True)])
+def test_every_page_is_fit_for_everybody(
+    filled: Api, people: People, width: int, dark: bool
+) -> None:
+    page = people.enter(width=width, dark=dark)
+    for path in EVERY:
+        page.goto(filled.url + path)
+        expect(page.locator("h1")).to_be_visible()
+        assert obstacles(page) == [], path
+        assert too_wide(page) <= 0, path
+
+
+def test_the_keyboard_alone_leads_everywhere(filled: Api, people: People) -> None:
+    page = people.enter("/operations/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    link = page.get_by_role("link", name="upper")
+    for _ in range(15):
+        page.keyboard.press("Tab")
+        if link.evaluate("e => e === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Operation upper")
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Operations")
+
+
+def test_the_drawing_leads_to_what_it_shows(filled: Api, people: People) -> None:
+    page = people.enter()
+    expect(page.locator("#graph[data-nodes]")).to_be_visible()
+    assert int(page.locator("#graph").get_attribute("data-nodes") or 0) >= 3
+    page.get_by_label("Near").fill("upper")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page).to_have_url(re.compile(r"around=upper"))
+    expect(page.get_by_role("listitem").filter(has_text="upper")).to_be_visible()
+
+
+def test_changes_appear_by_themselves_in_all_browsers(filled: Api, people: People) -> None:
+    one, two = people.enter("/streams/"), people.enter("/operations/upper/", width=360)
+    filled.post("/api/streams/", {"name": "appears"})
+    expect(one.get_by_role("link", name="appears")).to_be_visible()
+    one.goto(filled.url + "/operations/upper/")
+    one.get_by_role("button", name="Stop", exact=True).click()
+    expect(one.get_by_role("status")).to_have_text("stop: done")
+    expect(two.locator(".state")).to_contain_text("stopped by a person")
+    expect(one.locator(".state")).to_contain_text("stopped by a person")
+    two.get_by_role("button", name="Resume", exact=True).click()
+    expect(one.locator(".state")).to_contain_text("idle")
+    one.get_by_label("Instances from").fill("3")
+    one.get_by_role("button", name="Set", exact=True).click()
+    expect(one.get_by_role("alert").last).to_contain_text("max must be at least min (3)")
+    by = filled.get("/api/activity/?name=upper&by=boss").json()["objects"]
+    assert [event["changes"]["demand"] for event in by[:2]] == ["consumers", "paused"]
+
+
+def test_a_viewer_looks_and_changes_nothing(filled: Api, people: People) -> None:
+    page = people.enter("/operations/upper/", user=filled.add_user("vera", Role.VIEWER))
+    expect(page.get_by_role("heading", level=1)).to_have_text("Operation upper")
+    assert page.get_by_role("button", name="Launch").count() == 0
+    page.goto(filled.url + "/operations/upper/purge/")
+    page.get_by_role("button", name="Purge", exact=True).click()
+    expect(page.get_by_role("alert").last).to_contain_text("may only look")
+
+
+def test_the_tail_shows_messages_as_what_they_are(
+    filled: Api, people: People, broker: Session
+) -> None:
+    page = people.enter("/streams/in/")
+    state, tail = page.locator("#tail-state"), page.locator("#tail")
+    expect(state).to_have_text("live")
+    send = partial(_send, broker, page, "in")
+    assert send(HOSTILE.encode(), "text/plain") == (
+        "<script>alert(1)</script><img src=x onerror=alert(1)>⟨U+001B⟩[31m⟨U+202E⟩gnp.exe⟨U+009B⟩0m"
+    )
+    assert send(b'{"a":[1]}', "application/json") == '{\n  "a": [\n    1\n  ]\n}'
+    assert "ff fe 00" in send(b"\xff\xfe\x00", "text/plain")
+    assert send(b"x" * 50_000_000, "text/plain").startswith("xxx")
+    expect(tail).to_contain_text("48 MiB")
+    broker.publish("streams.in", Message(_PIXEL, content_type="image/png"))
+    expect(tail.get_by_role("img")).to_be_visible()
+    assert tail.get_by_role("img").evaluate("e => e.naturalWidth") == 1
+    assert not filled.get("/api/streams/in/").json()["consumers"]  # a look is no demand
+    page.get_by_role("button", name="Pause", exact=True).click()
+    expect(state).to_contain_text("paused")
+    broker.publish("streams.in", Message(b"unseen"))
+    page.get_by_role("button", name="Pause", exact=True).click()
+    expect(state).to_have_text("live")
+    page.get_by_label("Show as").select_option("hex")
+    expect(state).to_have_text("live")
+    assert "68 65 78" in send(b"hex", "text/plain")
+    expect(tail).not_to_contain_text("unseen")
+
+
+def test_a_fast_stream_is_sampled_and_the_page_bounded(
+    filled: Api, people: People, broker: Session
+) -> None:
+    page = people.enter("/streams/in/")
+    expect(page.locator("#tail-state")).to_have_text("live")
+    for number in range(1000):
+        broker.channel.basic_publish("streams.in", "", b"%d" % number)
+    expect(page.locator("#tail-state")).to_contain_text("only some are shown")
+    expect(page.locator("#tail li").first).to_contain_text("999")
+    assert page.locator("#tail li").count() <= 200
+
+
+def test_a_test_message_is_published_and_seen(filled: Api, people: People) -> None:
+    watching = people.enter("/streams/in/")
+    expect(watching.locator("#tail-state")).to_have_text("live")
+    page = people.enter("/streams/in/")
+    page.get_by_label("Message", exact=True).fill("grüße")
+    page.get_by_role("button", name="Publish", exact=True).click()
+    expect(page.locator("main > [role=status]")).to_have_text(re.compile("^published"))
+    expect(watching.locator("#tail")).to_contain_text("grüße")
+
+
+def test_dead_letters_are_seen_and_given_back(filled: Api, people: People, broker: Session) -> None:
+    page = people.enter("/operations/upper/dead-letters/")
+    expect(page.locator(".letters > li")).to_have_count(3)
+    expect(page.get_by_text("timed out after 60 s")).to_be_visible()
+    page.locator(".letters > li").nth(2).get_by_role(
+        "button", name="Redrive this one", exact=True
+    ).click()
+    expect(page.get_by_role("status")).to_have_text("1 dead letter sent back")
+    page.get_by_label("Reason or stderr").fill("TIMED OUT")
+    page.get_by_role("button", name="Find", exact=True).click()
+    expect(page.locator(".letters > li")).to_have_count(1)
+    page.get_by_role("button", name="Redrive those").click()
+    expect(page.get_by_role("status")).to_have_text("1 dead letter sent back")
+    page.get_by_role("link", name="Throw all away").click()
+    expect(page.get_by_text("1 dead letter will be lost")).to_be_visible()
+    page.get_by_role("button", name="Throw away").click()
+    expect(page.get_by_role("status")).to_have_text("1 dead letter thrown away")
+    page.goto(filled.url + "/operations/upper/purge/")
+    expect(page.get_by_text("2 messages will be lost")).to_be_visible()
+    taken = [broker.channel.basic_get("operations.upper", auto_ack=True)[1] for _ in range(2)]
+    assert [one.message_id for one in taken if one] == ["letter-2", "letter-1"]
+
+
+def test_what_programs_said_and_how_they_ended_appears(
+    filled: Api, people: People, broker: Session
+) -> None:
+    filled.post("/api/nodes/", {"name": "n1"})
+    page = people.enter("/operations/upper/")
+    lines = LogLines(node="n1", operation="upper", at=0.0, lines=(f"said {HOSTILE}",))
+    report = OperatorReport(
+        operation="upper",
+        revision=1,
+        state=OperatorState.RUNNING,
+        counters=Counters(exit_statuses={"0": 12, "65": 3}, latency_p99_s=0.25, restarts=2),
+    )
+    beat = Heartbeat(node="n1", incarnation="1", slots=1, offers=("any",), operators=(report,))
+    for said, key in ((lines, control.log_key("n1")), (beat, control.heartbeat_key("n1"))):
+        broker.publish(names.CONTROL_EXCHANGE, Message(control.encode(said)), routing_key=key)
+    expect(page.get_by_label("stderr, the newest last")).to_contain_text("said <script>")
+    expect(page.get_by_label("3 times 65")).to_be_visible()
+    expect(page.get_by_text("250 ms")).to_be_visible()
+
+
+def test_a_lost_manager_is_shown_and_heals(filled: Api, people: People) -> None:
+    page = people.enter("/streams/")
+    expect(page.locator("#lost")).to_be_hidden()
+    page.evaluate("() => { window.EventSource = class extends EventTarget { close() {} } }")
+    page.route("**/live/", lambda route: route.abort())
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator("#lost")).to_be_visible()
+
+
+def _send(broker: Session, page: Page, stream: str, body: bytes, kind: str) -> str:
+    """Publish a message and return how the tail shows it."""
+    rows = page.locator("#tail li")
+    before = rows.count()
+    broker.publish(f"streams.{stream}", Message(body, content_type=kind))
+    expect(rows).to_have_count(before + 1)
+    return rows.first.locator("pre").inner_text()
+
+
+_PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154"
+    "08d763f8cfc000000301010018dd8db00000000049454e44ae426082"
+)

@@ -1,0 +1,129 @@
+"""The parts of the console that decide: what is shown of a message, numbers, tables, topology."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from manager.console import numbers
+from manager.console.feed import Look, OperationLook, StreamLook
+from manager.console.shown import TEXT_CHARACTERS, How, shown, visible
+from manager.console.tables import PAGE_ROWS, Asked, rows
+from manager.console.topology import MOST, elements, part_of
+from manager.model import Operation, OperationState, OperationStatus
+from streams.definition import ProcessDefinition
+from streams.message import Message
+
+CAT = ProcessDefinition(name="cat", application="any", exec="cat")
+
+
+@given(st.text())
+def test_nothing_in_visible_text_can_act(text: str) -> None:
+    assert all(letter.isprintable() or letter in "\n\t" for letter in visible(text))
+
+
+@given(st.binary(max_size=500), st.sampled_from(["auto", "text", "json", "hex"]))
+def test_any_body_can_be_shown_in_any_way(body: bytes, how: How) -> None:
+    seen = shown(Message(body), how)
+    assert all(letter.isprintable() or letter in "\n\t" for letter in seen.text)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "kind"),
+    [
+        (b"text", None, "text"),
+        (b'{"a": 1}', None, "json"),
+        (b'{"a": 1', "application/json", "text"),
+        (b"[" * 100_000, "application/json", "text"),
+        (b"\xff", "text/plain", "hex"),
+        (b"a\0b", "text/plain", "hex"),
+        (b"<svg/>", "image/svg+xml", "text"),
+        (b"not a picture", "image/png", "picture"),
+        (b"x" * 2_000_000, "image/png", "text"),
+        (b"", None, "text"),
+    ],
+)
+def test_a_body_is_shown_as_what_it_is(body: bytes, content_type: str | None, kind: str) -> None:
+    assert shown(Message(body, content_type=content_type)).kind == kind
+
+
+def test_of_a_large_text_the_beginning_is_shown_and_said() -> None:
+    seen = shown(Message("ü".encode() * 1_000_000))
+    assert seen.kind == "text"
+    assert seen.text == "ü" * TEXT_CHARACTERS
+    assert seen.hidden_bytes == 2_000_000 - 2 * TEXT_CHARACTERS
+
+
+def test_numbers_have_units_and_the_unknown_is_no_zero() -> None:
+    assert [numbers.rate(r) for r in (None, 0.0, 0.05, 1.25, 12345.6)] == [
+        numbers.UNKNOWN,
+        "0/s",
+        "< 0.1/s",
+        "1.2/s",
+        "12,346/s",
+    ]
+    assert [numbers.size(s) for s in (None, 0, 1023, 1536, 50_000_000)] == [
+        numbers.UNKNOWN,
+        "0 B",
+        "1,023 B",
+        "1.5 KiB",
+        "48 MiB",
+    ]
+    assert [numbers.duration(s) for s in (None, 0.25, 2.5, 1234.5)] == [
+        numbers.UNKNOWN,
+        "250 ms",
+        "2.5 s",
+        "1,234 s",
+    ]
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    ages = [numbers.ago(now - timedelta(seconds=s), now) for s in (0, 59, 60, 7200, 200_000)]
+    assert ages == ["now", "59 s ago", "1 min ago", "2 h ago", "2 d ago"]
+
+
+def test_tables_are_searched_sorted_and_paged_with_the_unknown_last() -> None:
+    things = [("b", 2.0), ("a", None), ("c", 1.0)]
+    orders = {"rate": lambda thing: thing[1]}
+
+    def order(asked: Asked) -> list[str]:
+        return [t[0] for t in rows(things, asked, text=lambda t: t[0], orders=orders).items]
+
+    assert order(Asked(order="rate")) == ["c", "b", "a"]
+    assert order(Asked(order="-rate")) == ["b", "c", "a"]
+    assert order(Asked(find="B", order="nonsense")) == ["b"]
+    many = rows(range(60), Asked(page=3), text=str, orders={})
+    assert (list(many.items), many.pages) == (list(range(2 * PAGE_ROWS, 60)), 3)
+    assert Asked(find="a b", page=2).at(page=3) == "?find=a+b&page=3"
+
+
+def _look(count: int) -> Look:
+    """Return a chain of operations."""
+    streams = {f"s{n}": StreamLook(f"s{n}", "ada", 0, 0.0) for n in range(count + 1)}
+    made = [Operation(f"o{n}", "ada", 1, CAT, f"s{n}", f"s{n + 1}") for n in range(count)]
+    status = OperationStatus(OperationState.RUNNING, backlog_messages=7, rate_in=2.0)
+    return Look(streams, {o.name: OperationLook(o, status) for o in made})
+
+
+def test_the_drawing_has_nodes_edges_rates_and_what_waits() -> None:
+    look = _look(1)
+    streams = {**look.streams, "s1": replace(look.streams["s1"], consumers=2)}
+    found = {
+        e["data"]["id"]: e["data"] for e in elements(part_of(replace(look, streams=streams), ""))
+    }
+    assert found["operation o0"]["label"] == "● o0\nrunning"
+    assert found["stream s0 > operation o0"]["label"] == "2/s\n7 waiting"
+    assert found["out s1"]["label"] == "2 consumers"
+    assert found["operation o0"]["place"] == "/operations/o0/"
+
+
+def test_of_too_much_the_neighbourhood_of_one_thing_is_drawn() -> None:
+    look = _look(500)
+    assert part_of(_look(5), "").whole
+    part = part_of(look, "o250")
+    assert len(part.streams) + len(part.operations) == MOST
+    assert {"s250", "s251"} <= part.streams.keys()
+    ids = {e["data"]["id"] for e in elements(part)}
+    edges = [e["data"] for e in elements(part) if "source" in e["data"]]
+    assert all({edge["source"], edge["target"]} <= ids for edge in edges)
+    assert part_of(look, "nothing like that").streams == {}
