@@ -14,8 +14,8 @@ import uvicorn
 from manager import logs
 from manager.child import Child
 from manager.errors import StoreUnavailableError
-from manager.machines.ground import desk_at
 from manager.front import create_front
+from manager.machines.ground import desk_at
 from manager.runtime import Runtime
 from manager.services import Services
 from manager.store import Store, database_url

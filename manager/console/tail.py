@@ -41,14 +41,17 @@ async def tail(
 async def _tail(tap: Tap, how: How) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     began_s = said_s = loop.time()
+    begun = False
     try:
-        yield event("begun", {})
         while loop.time() - began_s < _WHOLE_S:
             try:
                 messages, sampled = await asyncio.to_thread(tap.take)
+                if not begun:
+                    begun = True
+                    yield event("begun", {})
             except BrokerError as error:
                 yield event("away", str(error))
-                messages, sampled = [], False
+                messages, sampled, begun = [], False, False
                 await asyncio.sleep(_BREATH_S)
             if messages:
                 rows = await asyncio.to_thread(fragment, "tail", messages=messages, how=how)

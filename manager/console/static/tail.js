@@ -19,6 +19,7 @@
   function open() {
     close();
     if (document.hidden || pause.getAttribute("aria-pressed") === "true") { return; }
+    state.textContent = "connecting …";
     source = new EventSource(`${list.dataset.source}?as=${how.value}`);
     source.addEventListener("begun", () => { state.textContent = "live"; });
     source.addEventListener("messages", (event) => {
@@ -41,7 +42,7 @@
   pause.addEventListener("click", () => {
     const paused = pause.getAttribute("aria-pressed") !== "true";
     pause.setAttribute("aria-pressed", String(paused));
-    state.textContent = paused ? "paused: what comes now isn't shown" : "connecting …";
+    if (paused) { state.textContent = "paused: what comes now isn't shown"; }
     open();
   });
   document.getElementById("tail-clear").addEventListener("click", () => list.replaceChildren());
