@@ -16,6 +16,7 @@ from manager.child import Child
 from manager.errors import StoreUnavailableError
 from manager.front import create_front
 from manager.machines.ground import desk_at
+from manager.reaper import Reaper
 from manager.runtime import Runtime
 from manager.services import Services
 from manager.store import Store, database_url
@@ -39,11 +40,12 @@ def run(
     host: str = LOOPBACK,
     port: int | None = None,
     *,
-    roles: Collection[str] = ("archiver", "replayer"),
+    roles: Collection[str] = ("archiver", "replayer", "reaper"),
 ) -> None:
     """Serve until SIGTERM; return when the requests at hand are answered.
 
-    Of the `roles` each runs beside it as soon as there is something for it to do, where S3 is set.
+    Of the `roles` each runs beside it as soon as there is something for it to do: the reaper where
+    there is an inventory, the others where S3 is set.
     Prints `manager: http://HOST:PORT` on stdout as soon as it may be asked. Broker and database
     needn't be there: what needs them is answered with 503 until they are.
 
@@ -53,14 +55,17 @@ def run(
     logs.to_stderr()
     store = Store(database_url(settings, Path.cwd()))
     users = Users(store, first=_first_admin(settings))
-    runtime = Runtime(settings, store, desk_at(os.environ, Path.cwd()))
+    desk = desk_at(os.environ, Path.cwd())
+    runtime = Runtime(settings, store, desk)
     sweep = Sweep(settings, runtime.leads)
+    reaper = Reaper(desk if "reaper" in roles else None, store, runtime.leads)
     server = server_of(Services(store, users, runtime))
     # uvicorn hands a signal on when it is done: this is what it then meets, instead of the end
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     with listening(host, port) as listener:
         runtime.start()
         sweep.start()
+        reaper.start()
         try:
             _prepare(users)
             print(f"manager: {address(listener)}", flush=True)  # noqa: T201 - the result
@@ -68,6 +73,7 @@ def run(
                 server.run(sockets=[listener])
         finally:
             sweep.stop()
+            reaper.stop()
             runtime.stop()
             store.close()
 

@@ -178,6 +178,10 @@ class ManagerClient:
         config: Json = self._json("POST", "nodes/", {"name": name, **options})["config"]
         return config
 
+    def renew_node(self, name: str, clock: Mapping[str, Any]) -> Json:
+        """Restart a clock of a launched machine; return the node, with a `warning` or none."""
+        return self._json("POST", _path("nodes", name, "renew"), clock)
+
     def add_user(self, name: str, password: str, role: str = "user") -> bool:
         """Add a user; False if exactly that one existed already."""
         return self._created("users/", {"name": name, "password": password, "role": role})

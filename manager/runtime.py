@@ -153,6 +153,10 @@ class Runtime:
         self._applier.forget(name)
         self.poke()
 
+    def renew_machine(self, node: str, hours: float) -> str:
+        """Let the lease of a launched machine end `hours` from now; return what went wrong."""
+        return self.machines.renew(node, hours)
+
     def logs(self, operation: str) -> list[LogEntry]:
         """Return the latest stderr lines of an operation's programs."""
         return self._fleet.logs(operation)

@@ -131,6 +131,9 @@ class Runtime(Protocol):
     def forget_node(self, name: str) -> None:
         """Let go of a node that was removed."""
 
+    def renew_machine(self, node: str, hours: float) -> str:
+        """Let the lease of a launched machine end `hours` from now; return what went wrong."""
+
     def logs(self, operation: str) -> Sequence[LogEntry]:
         """Return the last lines of an operation's stderr, oldest first."""
 

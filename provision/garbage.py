@@ -145,6 +145,30 @@ def collect(
     return items
 
 
+def expire(cloud: Cloud, machines: Iterable[Machine], *, now: datetime, save: Save) -> list[Item]:
+    """End those of our machines whose lease has ended; return what was done. Twice is once.
+
+    Raises:
+        ProvisionError: one could not be ended; the rest is.
+    """
+    can_stop, done, troubles = Capability.STOP in cloud.account.can, list[Item](), list[str]()
+    for machine in machines:
+        if machine.lease is None or machine.tags.get(PROTECT):
+            continue
+        act, reason = _by_lease(machine, machine.lease, now, can_stop=can_stop)
+        item = Item(act, "machine", machine.id, machine.name, reason, machine)
+        if act is Act.KEEP:
+            continue
+        try:
+            _apply(cloud, item, save)
+            done.append(item)
+        except ProvisionError as error:
+            troubles.append(str(error))
+    if troubles:
+        raise ProvisionError("; ".join(troubles))
+    return done
+
+
 def inventory_uses(inventory: Inventory, cloud: str) -> dict[str, str]:
     """Return what the inventory needs of a cloud's images, as `collect` wants it."""
     uses = dict.fromkeys(inventory.appliances, "the inventory names its appliance")

@@ -17,6 +17,11 @@ def application_problem(application: str) -> str | None:
     return f"{application!r}: before '@' comes an appliance, behind it 4 to 12 digits of a hash"
 
 
+def appliance_of(application: str) -> str:
+    """Return the appliance, whichever image of it is meant."""
+    return application.partition("@")[0]
+
+
 def is_pinned(application: str) -> bool:
     """Say whether one image is meant."""
     return "@" in application

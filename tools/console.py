@@ -128,7 +128,9 @@ _TITLES = {
     "lag_messages": "lag",
 }
 _WHOLE_CHARACTERS = 24
-_TIMES = frozenset({"last_seen", "failed_at", "first_at", "last_at", "at", "created_at", "used_at"})
+_TIMES = frozenset(
+    {"last_seen", "until", "failed_at", "first_at", "last_at", "at", "created_at", "used_at"}
+)
 #: How states look on a terminal; their words say the same.
 _COLOURS = {
     "running": "green",

@@ -4,6 +4,7 @@ from manager.actions.noting import note
 from manager.model import Definition, User
 from manager.roles import must_make, sees
 from manager.services import Services
+from streams.application import appliance_of
 from streams.definition import ProcessDefinition
 
 
@@ -21,6 +22,7 @@ def update_definition(
     """Make a new version; operations that use it restart by draining."""
     must_make(user)
     changed = services.store.update_definition(number, definition, owner=sees(user))
+    services.store.forget_breakers(appliance_of(definition.application))
     note(services, user, "definition.changed", str(number), version=changed.version)
     return changed
 

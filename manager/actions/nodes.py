@@ -1,5 +1,7 @@
 """Nodes, which are for admins."""
 
+from datetime import UTC, datetime
+
 from manager import topology
 from manager.actions.noting import note
 from manager.model import User
@@ -15,8 +17,34 @@ def add_node(services: Services, user: User, name: str) -> list[str]:
     return addresses
 
 
-def remove_node(services: Services, user: User, name: str) -> None:
-    """Remove a node; its connections are closed, its operations go elsewhere."""
+def remove_node(services: Services, user: User, name: str) -> bool:
+    """Remove a node; its connections are closed, its operations go elsewhere.
+
+    Returns:
+        True for a machine that the manager launched: it is drained, terminated, and then removed.
+    """
     must_be_admin(user)
-    topology.remove_node(services, name)
+    launched = services.store.find_machine(name) is not None
+    if launched:
+        services.store.drain_machine(name, f"removed by {user.name}", datetime.now(UTC))
+        services.runtime.poke()
+    else:
+        topology.remove_node(services, name)
     note(services, user, "node.removed", name)
+    return launched
+
+
+def renew_node(services: Services, user: User, name: str, hours: float | None) -> str:
+    """Let the lease of a machine end `hours` from now; None: let its idle time begin anew.
+
+    Returns:
+        What went wrong beside it, or nothing.
+    """
+    must_be_admin(user)
+    if hours is None:
+        services.store.restart_idle(name, datetime.now(UTC))
+        trouble = ""
+    else:
+        trouble = services.runtime.renew_machine(name, hours)
+    note(services, user, "node.renewed", name, hours=hours)
+    return trouble

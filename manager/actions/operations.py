@@ -6,9 +6,10 @@ from typing import Any
 
 from manager import topology
 from manager.actions.noting import note
-from manager.model import EVERY, Chosen, Operation, User
+from manager.model import EVERY, Chosen, DemandMode, Operation, User
 from manager.roles import must_make, must_own
 from manager.services import Services
+from streams.application import appliance_of
 
 
 def create_operation(
@@ -38,6 +39,9 @@ def change_operation(
     after = topology.change_operation(services, name, change)
     if changes := _changes(before, after):
         note(services, user, "operation.changed", name, changes=changes)
+    if after.demand is DemandMode.ALWAYS:  # a `launch`: whatever failed to boot is tried again
+        services.store.forget_breakers(appliance_of(after.definition.application))
+        services.runtime.poke()
     return after
 
 

@@ -139,6 +139,19 @@ class NodeBody(Strict):
     slots: Annotated[int, Field(ge=1, le=10_000)] = 200
 
 
+class RenewalBody(Strict):
+    """Which clock of a launched machine starts anew: its lease, by hours, or its idle time."""
+
+    clock: Literal["lease", "idle"] = "lease"
+    hours: Annotated[float, Field(gt=0, le=87_600, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _one_clock(self) -> Self:
+        if (self.clock == "lease") != (self.hours is not None):
+            raise ValueError("hours: belong to the clock 'lease', and to no other")
+        return self
+
+
 class UserBody(Strict):
     """A user."""
 
@@ -250,6 +263,7 @@ KINDS: Sequence[type[BaseModel]] = (
     OperationBody,
     OperationPatch,
     NodeBody,
+    RenewalBody,
     UserBody,
     UserPatch,
     TokenBody,

@@ -6,7 +6,7 @@ from fastapi.responses import Response
 from manager.actions import nodes as actions
 from manager.api import views
 from manager.api.answers import Answer, Asked, made
-from manager.api.bodies import Body, NodeBody, parse, takes
+from manager.api.bodies import Body, NodeBody, RenewalBody, parse, takes
 from manager.api.logins import Admin, Parts, Viewer
 from manager.api.paths import Name
 from manager.errors import NotFoundError
@@ -39,10 +39,24 @@ def get_node(name: Name, _: Viewer, services: Parts) -> Answer:
     return Answer(_one(services, name))
 
 
-@router.delete("/{name}/", status_code=204, response_class=Response)
-def remove_node(name: Name, admin: Admin, services: Parts) -> None:
-    """Remove a node; its connections are closed, its operations go elsewhere."""
-    actions.remove_node(services, admin, name)
+@router.delete(
+    "/{name}/",
+    status_code=204,
+    response_class=Response,
+    responses={202: {"description": "It is drained, and then terminated."}},
+)
+def remove_node(name: Name, admin: Admin, services: Parts) -> Response:
+    """Remove a node; its operations go elsewhere. One that was launched is terminated, too."""
+    launched = actions.remove_node(services, admin, name)
+    return Response(status_code=202 if launched else 204)
+
+
+@router.post("/{name}/renew/", openapi_extra=takes(RenewalBody))
+def renew_node(name: Name, admin: Admin, services: Parts, raw: Body) -> Answer:
+    """Let a launched machine's lease end so many hours from now, or its idle time begin anew."""
+    body = parse(RenewalBody, raw)
+    trouble = actions.renew_node(services, admin, name, body.hours)
+    return Answer({**_one(services, name), "warning": trouble or None})
 
 
 def _all(services: Services) -> list[views.Json]:
@@ -51,7 +65,10 @@ def _all(services: Services) -> list[views.Json]:
     # one that was removed is still heard of for a while
     alive = {name for name, status in heard.items() if status.state not in _ENDED}
     names = sorted(records.keys() | alive)
-    return [views.node(name, records.get(name), heard.get(name)) for name in names]
+    machines = {machine.node: machine for machine in services.store.machines()}
+    return [
+        views.node(name, records.get(name), heard.get(name), machines.get(name)) for name in names
+    ]
 
 
 def _one(services: Services, name: str) -> views.Json:

@@ -2,9 +2,11 @@
 
 import base64
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+from manager.machines.model import MachineRecord
+from manager.machines.money import cost
 from manager.model import (
     Archive,
     ArchiveStatus,
@@ -122,8 +124,13 @@ def replay(value: Replay) -> Json:
     }
 
 
-def node(name: str, record: NodeRecord | None, status: NodeStatus | None) -> Json:
-    """Show a node: what was added, and what was heard of it."""
+def node(
+    name: str,
+    record: NodeRecord | None,
+    status: NodeStatus | None,
+    launched: MachineRecord | None = None,
+) -> Json:
+    """Show a node: what was added, what was heard of it, and the machine that was launched."""
     heard = status or NodeStatus(name, NodeState.BOOTING, offers=())
     return {
         "name": name,
@@ -138,7 +145,27 @@ def node(name: str, record: NodeRecord | None, status: NodeStatus | None) -> Jso
         "started_at": _instant(heard.started_at),
         "cpu_percent": heard.cpu_percent,
         "memory_bytes": heard.memory_bytes,
+        **_machine(launched),
         "resource_uri": f"/api/nodes/{name}/",
+    }
+
+
+def _machine(value: MachineRecord | None) -> Json:
+    """Show a machine that the manager launched; nothing but nulls for another."""
+    shown = ("cloud", "handle", "phase", "why", "size", "until", "price_per_hour", "price")
+    if value is None:
+        return dict.fromkeys(shown)
+    known = value.price_per_hour is not None
+    now = datetime.now(UTC)
+    return {
+        "cloud": value.cloud,
+        "handle": value.handle,
+        "phase": value.phase.value,
+        "why": value.broken or value.why,
+        "size": value.size,
+        "until": _instant(value.ends_at),
+        "price_per_hour": value.price_per_hour,
+        "price": round(cost(value, since=value.launched_at, now=now), 4) if known else None,
     }
 
 

@@ -46,13 +46,18 @@ class MachineQueries(Database):
         with self._reading() as session:
             return [_to_machine(row) for row in session.scalars(query)]
 
-    def get_machine(self, node: str) -> MachineRecord:
-        """Return a machine that hasn't ended."""
+    def find_machine(self, node: str) -> MachineRecord | None:
+        """Return a machine that hasn't ended, or None."""
         with self._reading() as session:
             row = session.get(MachineRow, node)
-            if row is None or row.ended_at is not None:
-                raise NotFoundError(f"node {node!r} is no machine that the manager launched")
-            return _to_machine(row)
+            return None if row is None or row.ended_at is not None else _to_machine(row)
+
+    def get_machine(self, node: str) -> MachineRecord:
+        """Return a machine that hasn't ended."""
+        found = self.find_machine(node)
+        if found is None:
+            raise _unknown(node)
+        return found
 
     def breakers(self) -> dict[tuple[str, str], Breaker]:
         """Return the breakers by cloud and image."""
@@ -203,5 +208,9 @@ def _count_failed_boot(session: Session, node: str) -> None:
 def _row(session: Session, node: str) -> MachineRow:
     row = session.get(MachineRow, node, with_for_update=True)
     if row is None or row.ended_at is not None:
-        raise NotFoundError(f"node {node!r} is no machine that the manager launched")
+        raise _unknown(node)
     return row
+
+
+def _unknown(node: str) -> NotFoundError:
+    return NotFoundError(f"node {node!r} is no machine that the manager launched")

@@ -16,7 +16,19 @@ from tools.commands.arguments import AsJson, Yes
 app = typer.Typer()
 node = typer.Typer(help="Add, remove and list the machines that have an agent.")
 app.add_typer(node, name="node", no_args_is_help=True)
-_COLUMNS = ("name", "state", "offers", "operations", "cpu_percent", "memory_bytes", "last_seen")
+_COLUMNS = (
+    "name",
+    "state",
+    "cloud",
+    "offers",
+    "operations",
+    "why",
+    "until",
+    "price",
+    "cpu_percent",
+    "memory_bytes",
+    "last_seen",
+)
 _PRIVATE = 0o600
 
 
@@ -92,11 +104,38 @@ def remove(
     Example: streamboss node remove rack-1
     """
     with console.manager() as manager:
-        operations = manager.get("nodes", name)["operations"]
+        found = manager.get("nodes", name)
+        operations = found["operations"]
         at_work = f", which runs {', '.join(operations)}" if operations else ""
         console.agree(f"remove node {name!r}{at_work}?", yes=yes)
         manager.delete("nodes", name)
-    console.say(f"node {name!r} removed")
+    if found["cloud"]:
+        console.say(f"node {name!r} is drained, and then its machine is terminated")
+    else:
+        console.say(f"node {name!r} removed")
+
+
+@node.command("renew")
+def renew(
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=names.nodes)],
+    *,
+    hours: Annotated[
+        float | None, typer.Option(metavar="H", help="Let its lease end H hours from now.")
+    ] = None,
+    idle: Annotated[bool, typer.Option("--idle", help="Let its idle time begin anew.")] = False,
+) -> None:
+    """Restart a clock of a machine that the manager launched: its lease's, or its idle time's.
+
+    Example: streamboss node renew my-operation-3f9a1c --hours 24
+    """
+    if (hours is None) != idle:
+        raise console.UsageError("give either --hours H or --idle")
+    clock = {"clock": "idle"} if idle else {"clock": "lease", "hours": hours}
+    with console.manager() as manager:
+        renewed = manager.renew_node(name, clock)
+    if renewed["warning"]:
+        console.say(f"warning: {renewed['warning']}")
+    console.say(f"node {name!r}: its lease ends at {console.local_time(renewed['until'])}")
 
 
 @contextmanager

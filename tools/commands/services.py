@@ -14,11 +14,12 @@ app = typer.Typer()
 
 
 class Role(StrEnum):
-    """What a manager does: answer and reconcile; record archives; play replays."""
+    """What a manager does: answer and reconcile; record archives; play replays; end leases."""
 
     MANAGER = "manager"
     ARCHIVER = "archiver"
     REPLAYER = "replayer"
+    REAPER = "reaper"
 
 
 @app.command()
@@ -50,14 +51,18 @@ def manager(
 
 
 def _run_apart(settings: Settings, roles: set[Role]) -> None:
+    from manager import reaper
     from manager.archiver import process as archiver
     from manager.replays import process as replayer
 
-    if Role.ARCHIVER not in roles:
-        replayer.run(settings)
-        return
-    with replayer.replaying(settings) if Role.REPLAYER in roles else nullcontext():
-        archiver.run(settings)
+    with reaper.reaping(settings) if Role.REAPER in roles else nullcontext():
+        if Role.ARCHIVER in roles:
+            with replayer.replaying(settings) if Role.REPLAYER in roles else nullcontext():
+                archiver.run(settings)
+        elif Role.REPLAYER in roles:
+            replayer.run(settings)
+        else:
+            reaper.wait_for_end()
 
 
 @app.command()
