@@ -21,6 +21,9 @@ from appliances import by_hand, listing
 from appliances import recipe as recipes
 from appliances.baking import OnError
 from appliances.builder import Builder
+from appliances.deployment import env_file
+from appliances.deployment.deploy import Deployment
+from appliances.deployment.summary import leftover, summary
 from appliances.errors import BuildError
 from appliances.images import own
 from appliances.progress import Progress
@@ -30,7 +33,7 @@ from manager.client import ManagerClient, ManagerUnreachableError
 from provision import desk, garbage, leases, renewing, scrub
 from provision.errors import ProvisionError
 from provision.inventory import Inventory
-from provision.machine import Machine
+from provision.machine import Machine, Role
 from provision.site import Site
 from streams.errors import StreamsError
 from streams.settings import Settings, find_env_file
@@ -84,6 +87,24 @@ def build_appliance(
 
 
 @task
+def deploy_manager(_: Any, *, cloud: str = "", hours: str = "") -> None:
+    """Launch a stream manager; again: upgrade it in place."""
+    described = _recipe("stream-manager", "")
+    folder = desk.state_folder(Path.cwd())
+    with _site(cloud) as site:
+        progress = Progress(site.log("deploy-manager"))
+        stack_there = State.load(folder) is not None
+        if note := env_file.check(folder / "env", site.cloud.name, stack=stack_there):
+            progress.note(f"note: {note}")
+        builder = Builder(site, described, _services, progress)
+        wanted_h = _number("hours", hours) if hours else None
+        done = Deployment(site, builder, progress, os.environ).run(wanted_h)
+        env_file.write(folder / "env", done.machine, done.env)
+        login = site.login(done.machine).command()
+        _print(*summary(done, site.cloud.entry, login, folder / "env"))
+
+
+@task
 def run_appliance(
     _: Any, *, name: str, cloud: str = "", hours: str = "", size: str = "", newname: str = ""
 ) -> None:
@@ -114,8 +135,13 @@ def save_appliance(_: Any, *, handle: str, newname: str, cloud: str = "") -> Non
 def terminate(_: Any, *, handle: str, cloud: str = "") -> None:
     """Terminate a machine."""
     with _site_of(handle, cloud) as (site, machine), _manager_if_there() as (manager, _absent):
-        by_hand.terminate(site, machine, manager)
-    _print(f"terminated: {machine.id}")
+        is_manager = machine.role == Role.MANAGER
+        by_hand.terminate(site, machine, None if is_manager else manager)
+        left = leftover(site.cloud.machines()) if is_manager else []
+    _print(f"terminated: {machine.id}", *left)
+    path = desk.state_folder(Path.cwd()) / "env"
+    if env_file.forget(path, machine):
+        _print(f"removed: {path}, which led to it")
 
 
 @task
@@ -292,5 +318,7 @@ def _services() -> Iterator[Services]:
         yield Services(manager, settings.need_amqp())
 
 
-def _is_embedded(env_file: Path) -> bool:
-    return State.load(env_file.parent) is not None
+def _is_embedded(path: Path) -> bool:
+    """Say whether a file of settings leads to the embedded stack beside it."""
+    state = State.load(path.parent)
+    return state is not None and Settings.load({}, path.parent).manager_url == state.manager_url

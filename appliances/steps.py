@@ -110,7 +110,8 @@ def _python(entry: PythonEntry | None, cache: Path) -> Iterator[Step]:
             f"cd {STAGE} && rm -rf wheels && mkdir wheels && tar -xf wheels.tar -C wheels && "
             f"rm -rf {target} && python3 -m venv {target} && "
             f"{target}/bin/pip install --quiet --no-index --no-deps --no-cache-dir "
-            f"--disable-pip-version-check wheels/*.whl && rm -rf wheels wheels.tar"
+            f"--disable-pip-version-check wheels/*.whl && rm -rf wheels wheels.tar && "
+            f"echo {wheels.digest} >{target}/wheels"  # by which an upgrade knows it
         )
         digest = _hashed(["python", entry.target, wheels.digest])
         upload = Upload(lambda shell: wheels.archive(Target.of(shell)), archive)

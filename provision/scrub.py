@@ -23,7 +23,7 @@ _KEYS = "authorized_keys"
 _SCRIPT = rf"""
 systemctl stop streamboss-agent.service 2>/dev/null
 journalctl --rotate --quiet 2>/dev/null
-rm -rf {AGENT_FILE} {LEASE_FILE} /etc/streamboss/env {STAGE} /etc/ssh/ssh_host_* /root/.cache \
+rm -rf {AGENT_FILE} {LEASE_FILE} /etc/streamboss {STAGE} /etc/ssh/ssh_host_* /root/.cache \
     /root/.*_history /home/*/.*_history /var/lib/systemd/random-seed /var/log/journal/* \
     /var/lib/dbus/machine-id
 find /tmp /var/tmp -xdev -mindepth 1 -delete

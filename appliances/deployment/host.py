@@ -1,0 +1,182 @@
+"""What is done on a manager's machine, over ssh: settings, services, another version."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from appliances.deployment import settings
+from appliances.errors import BuildError
+from appliances.progress import OnLine
+from appliances.wheels import Target, Wheels
+from provision.errors import ProvisionError
+from provision.ssh import CommandError, Shell
+from provision.waiting import wait_until
+
+#: Where the manager finds podman of the computer below, if its machine has a gate.
+GATE = "/run/streamboss/podman.sock"
+_ETC = "/etc/streamboss"
+_HOME = "/var/lib/streamboss"
+_SWITCH = "/usr/local/sbin/streamboss-switch"
+_STAGE = "/var/lib/streamboss-stage"
+_UNIT = "streamboss-manager.service"
+_FIRST_BOOT_S, _INSTALL_S, _SHORT_S = 300, 900, 60
+#: How long a manager may take until it is ready.
+READY_S = 120.0
+_PROBE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Handed:
+    """What a manager is given: its files by path on the machine, with secrets among them."""
+
+    env: Mapping[str, str] = field(repr=False)
+    inventory: str
+    secrets: str = field(repr=False)
+
+    def files(self) -> dict[str, str]:
+        """Return the files' content by path."""
+        return {
+            f"{settings.INVENTORY}/inventory.yaml": self.inventory,
+            f"{_HOME}/.streamboss/secrets": self.secrets,
+            f"{_ETC}/env": settings.written(self.env),
+        }
+
+
+def first_settings(shell: Shell) -> dict[str, str]:
+    """Return what the first boot made, as soon as it has."""
+    made = f"{_ETC}/first-boot.env"
+    text = shell.run(
+        # root's alone: passwords are in no output but this one
+        f"systemctl start streamboss-first-boot.service && cat {made}",
+        timeout_s=_FIRST_BOOT_S,
+    )
+    return settings.parse(text)
+
+
+def hand(shell: Shell, handed: Handed) -> bool:
+    """Put a manager's files in their place; start it anew if they are others. Say if they were."""
+    changed = False
+    for path, text in handed.files().items():
+        there = shell.run(f"cat {path} 2>/dev/null || true", timeout_s=_SHORT_S)
+        if there.strip() == text.strip():
+            continue
+        changed = True
+        shell.put_text(text, path, mode=0o600)
+    if changed:
+        # the files are root's, but what the manager itself reads
+        shell.run(
+            f"chmod 755 {_ETC}; chmod -R a+rX {settings.INVENTORY} && "
+            f"chown -R streamboss: {_HOME} && chmod 700 {_HOME}/.streamboss && "
+            f"systemctl restart --no-block {_UNIT}",
+            timeout_s=_SHORT_S,
+        )
+    return changed
+
+
+def own_s3(shell: Shell, *, wanted: bool) -> None:
+    """Let the machine's own S3 server run, or not."""
+    verb = "enable" if wanted else "disable"
+    shell.run(f"systemctl {verb} --quiet --now streamboss-s3.service", timeout_s=_SHORT_S)
+
+
+def check_gate(shell: Shell) -> None:
+    """See that the manager's user reaches podman of the computer below.
+
+    Raises:
+        CommandError: it doesn't; with podman's words.
+    """
+    shell.run(
+        "systemctl start streamboss-gate.socket && cd / && setpriv --reuid streamboss --regid"
+        f" streamboss --clear-groups env HOME={_HOME} podman --remote --url unix://{GATE} version"
+        " >/dev/null",
+        timeout_s=_SHORT_S,
+    )
+
+
+def wait_ready(url: str, on_line: OnLine, *, timeout_s: float = READY_S) -> None:
+    """Wait until the manager at `url` is ready; `on_line` hears what it still waits for.
+
+    Raises:
+        WaitTimeoutError: it isn't in time; with what it said last.
+    """
+    said = ""
+
+    def ready() -> bool | None:
+        nonlocal said
+        missing = _missing(url)
+        if missing and missing != said:
+            on_line(missing)
+        said = missing
+        return None if missing else True
+
+    try:
+        wait_until(ready, what=f"{url}/readyz", timeout_s=timeout_s, interval_s=0.5)
+    except ProvisionError as error:
+        raise BuildError(f"{error}: {said}") from error
+
+
+def last_words(shell: Shell) -> str:
+    """Return the last lines of the manager's journal."""
+    return shell.run(
+        f"journalctl --unit {_UNIT} --lines 15 --output cat 2>&1 || true", timeout_s=_SHORT_S
+    ).strip()
+
+
+def has_version(shell: Shell, wheels: Wheels) -> bool:
+    """Say whether the manager runs from these very packages."""
+    digest = shell.run("cat /opt/streamboss/wheels 2>/dev/null || true", timeout_s=_SHORT_S)
+    return digest.strip() == wheels.digest
+
+
+def install(shell: Shell, wheels: Wheels) -> str:
+    """Install packages beside those that run; return the new environment's folder's name."""
+    name = f"streamboss-{wheels.digest[:12]}"
+    target = shlex.quote(f"/opt/{name}")
+    shell.put(wheels.archive(Target.of(shell)), f"{_STAGE}/wheels.tar", mode=0o600)
+    shell.run(
+        f"cd {_STAGE} && rm -rf {target} wheels && mkdir wheels && tar -xf wheels.tar -C wheels && "
+        f"python3 -m venv {target} && {target}/bin/pip install --quiet --no-index --no-deps "
+        "--no-cache-dir --disable-pip-version-check wheels/*.whl && "
+        f"echo {wheels.digest} >{target}/wheels && sync -f {target} && rm -rf {_STAGE}",
+        timeout_s=_INSTALL_S,
+    )
+    return name
+
+
+def switch(shell: Shell, name: str, *, timeout_s: float = READY_S) -> None:
+    """Let the manager run from the environment `name`, or from the one before if it doesn't.
+
+    The machine does it by itself, also when we are gone.
+
+    Raises:
+        BuildError: the new one didn't get ready; the one before is back. With its last lines.
+    """
+    source = Path(__file__).parent.parent / "stream-manager" / "streamboss-switch"
+    shell.put(source, _SWITCH, mode=0o755)
+    try:
+        shell.run(
+            "systemd-run --quiet --wait --collect --unit=streamboss-switch"
+            f" {_SWITCH} {shlex.quote(name)} {timeout_s:.0f}",
+            timeout_s=timeout_s + _INSTALL_S,
+        )
+    except CommandError as error:
+        said = shell.run("cat /run/streamboss-switch.said", timeout_s=_SHORT_S).strip()
+        raise BuildError(
+            f"the new version didn't get ready, so the one before runs again; its last words:\n"
+            f"{said or error}"
+        ) from error
+
+
+def _missing(url: str) -> str:
+    """Say what the manager still waits for; nothing when it is ready."""
+    try:
+        answer = httpx.get(f"{url}/readyz", timeout=_PROBE_S, trust_env=False)
+        if answer.is_success:
+            return ""
+        problems = answer.json()["problems"]
+        return "; ".join(str(problem) for problem in problems)
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return "it doesn't answer yet"

@@ -1,0 +1,123 @@
+"""What a deployed manager and its users are told, and whose settings are replaced."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from appliances.deployment import env_file, settings
+from appliances.errors import BuildError
+from provision import inventory
+from provision.entries import LocalEntry, NimbusEntry
+from provision.machine import Machine, State
+from provision.secrets import Secrets
+
+FIRST = {
+    "STREAMBOSS_AMQP_URL": "amqp://streamboss:p-w_d@10.0.2.100:5672/",
+    "STREAMBOSS_BROKER_API_URL": "http://127.0.0.1:15672",
+    "STREAMBOSS_MANAGER_URL": "http://10.0.2.100:8081",
+    "STREAMBOSS_DATABASE_URL": "postgresql+psycopg://streamboss:d@127.0.0.1/streamboss",
+    "AWS_ENDPOINT_URL_S3": "http://10.0.2.100:8333",
+    "AWS_ACCESS_KEY_ID": "own",
+}
+ABROAD = Machine("hotel", "vm-001", "manager", State.RUNNING, "192.0.2.7", 22, "img", "small")
+HERE = Machine(
+    *("local", "i-1", "manager", State.RUNNING, "127.0.0.1", 40001, "img", "small"),
+    ports={5672: 40002, 8081: 40003, 8333: 40004},
+)
+FOREIGN = {"AWS_ENDPOINT_URL_S3": "https://s3.example", "AWS_ACCESS_KEY_ID": "theirs"}
+
+
+def test_on_the_local_cloud_machines_are_told_published_ports() -> None:
+    told = settings.of_manager(FIRST, HERE, LocalEntry(kind="local"), {})
+    assert told["STREAMBOSS_AMQP_URL"] == "amqp://streamboss:p-w_d@10.0.2.2:40002/"
+    assert told["STREAMBOSS_MANAGER_URL"] == "http://10.0.2.2:40003"
+    assert told["AWS_ENDPOINT_URL_S3"] == "http://10.0.2.2:40004"
+    assert told["STREAMBOSS_DATABASE_URL"] == FIRST["STREAMBOSS_DATABASE_URL"]
+    assert told["STREAMBOSS_INVENTORY"] == settings.INVENTORY
+    users = settings.of_users(FIRST, HERE, {})
+    assert users["STREAMBOSS_AMQP_URL"] == "amqp://streamboss:p-w_d@127.0.0.1:40002/"
+    assert not {"STREAMBOSS_DATABASE_URL", "STREAMBOSS_BROKER_API_URL"} & set(users)
+
+
+def test_elsewhere_machines_are_told_its_own_address_and_users_the_clouds() -> None:
+    told = settings.of_manager(FIRST, ABROAD, NimbusEntry(kind="nimbus", host="h"), FOREIGN)
+    assert told["STREAMBOSS_AMQP_URL"] == FIRST["STREAMBOSS_AMQP_URL"]
+    assert told["AWS_ENDPOINT_URL_S3"] == "https://s3.example"
+    users = settings.of_users(FIRST, ABROAD, FOREIGN)
+    assert users["STREAMBOSS_AMQP_URL"] == "amqp://streamboss:p-w_d@192.0.2.7:5672/"
+    assert users["AWS_ACCESS_KEY_ID"] == "theirs"
+
+
+def test_an_s3_server_counts_by_its_address_not_by_keys_alone() -> None:
+    assert settings.borrowed_s3({"AWS_ACCESS_KEY_ID": "x", "STREAMBOSS_BUCKET": "b"}) == {}
+    named = settings.borrowed_s3({**FOREIGN, "STREAMBOSS_BUCKET": "mine"})
+    assert named == {
+        **FOREIGN,
+        "STREAMBOSS_BUCKET": "mine",
+        "STREAMBOSS_OBJECT_BUCKET": "outputs",
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An inventory with clouds of each sort."""
+    (tmp_path / "clouds.yaml").write_text(
+        json.dumps(
+            {
+                "clouds": {
+                    "local": {"kind": "local", "limits": {"machines": 3}},
+                    "other": {"kind": "local"},
+                    "hotel": {"kind": "nimbus", "host": "h", "cloud_client": "client.sh"},
+                },
+                "appliances": {
+                    "mine": {"recipe": "r.yaml", "hours": 7, "images": {"other": "img"}}
+                },
+            }
+        )
+    )
+    return tmp_path
+
+
+def test_a_manager_gets_the_inventory_with_the_owner_in_it(folder: Path, tmp_path: Path) -> None:
+    known = inventory.load(folder)
+    (tmp_path / "told").mkdir()
+    (tmp_path / "told" / "all.yaml").write_text(settings.inventory(known, "local", "/gate.sock"))
+    told = inventory.load(tmp_path / "told")
+    assert told.owner == known.owner
+    assert set(told.clouds) == {"local", "hotel"}  # no podman of its own
+    entry = told.clouds["local"]
+    assert isinstance(entry, LocalEntry)
+    assert (entry.socket, entry.limits.machines) == ("/gate.sock", 3)
+    assert told.appliances["mine"].hours == 7
+    assert not told.appliances["mine"].recipe
+    assert told.cloud()[0] == "local"
+
+
+def test_a_manager_gets_the_credentials_that_are_there(folder: Path) -> None:
+    env = {"STREAMBOSS_SECRET_HOTEL_KEY": "k", "STREAMBOSS_SECRET_HOTEL_SECRET": "s"}
+    told = settings.secrets_file(inventory.load(folder), Secrets(env))
+    assert told == "hotel-key=k\nhotel-secret=s\n"
+    assert settings.secrets_file(inventory.load(folder), Secrets({})) == ""
+
+
+def test_settings_of_a_deployed_manager_are_its_owners_alone_and_go_with_it(tmp_path: Path) -> None:
+    path = tmp_path / ".streamboss" / "env"
+    env_file.write(path, HERE, {"STREAMBOSS_MANAGER_URL": "http://127.0.0.1:40003"})
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert env_file.check(path, "local", stack=False) == ""
+    with pytest.raises(BuildError, match=r"to another manager, http://127\.0\.0\.1:40003: move"):
+        env_file.check(path, "hotel", stack=True)
+    assert not env_file.forget(path, ABROAD)
+    assert env_file.forget(path, HERE)
+    assert not path.exists()
+    assert not env_file.forget(path, HERE)
+
+
+def test_settings_of_a_stack_give_way_and_those_of_anybody_else_dont(tmp_path: Path) -> None:
+    path = tmp_path / "env"
+    assert env_file.check(path, "local", stack=True) == ""
+    path.write_text("STREAMBOSS_MANAGER_URL=http://127.0.0.1:8081\n")
+    assert "'streamboss up' leads back" in env_file.check(path, "local", stack=True)
+    with pytest.raises(BuildError, match="deploy from another folder"):
+        env_file.check(path, "local", stack=False)
