@@ -22,6 +22,9 @@ _HOME = "/var/lib/streamboss"
 _SWITCH = "/usr/local/sbin/streamboss-switch"
 _STAGE = "/var/lib/streamboss-stage"
 _UNIT = "streamboss-manager.service"
+_AS_MANAGER = (
+    "setpriv --reuid=streamboss --regid=streamboss --clear-groups env -i PATH=/usr/bin:/bin"
+)
 _FIRST_BOOT_S, _INSTALL_S, _SHORT_S = 300, 900, 60
 #: How long a manager may take until it is ready.
 READY_S = 120.0
@@ -69,8 +72,9 @@ def hand(shell: Shell, handed: Handed) -> bool:
         # the files are root's, but what the manager itself reads
         shell.run(
             f"chmod 755 {_ETC}; chmod -R a+rX {settings.INVENTORY} && "
-            f"chown -R streamboss: {_HOME} && chmod 700 {_HOME}/.streamboss && "
-            f"systemctl restart --no-block {_UNIT}",
+            f"install -d --owner=streamboss --mode=700 {_HOME} {_HOME}/.streamboss && "
+            f"chown -R streamboss: {_HOME} && "
+            f"systemctl restart {_UNIT}",
             timeout_s=_SHORT_S,
         )
     return changed
@@ -89,9 +93,8 @@ def check_gate(shell: Shell) -> None:
         CommandError: it doesn't; with podman's words.
     """
     shell.run(
-        "systemctl start streamboss-gate.socket && cd / && setpriv --reuid streamboss --regid"
-        f" streamboss --clear-groups env HOME={_HOME} podman --remote --url unix://{GATE} version"
-        " >/dev/null",
+        "systemctl start streamboss-gate.socket && cd / && "
+        f"{_AS_MANAGER} HOME={_HOME} podman --remote --url unix://{GATE} version >/dev/null",
         timeout_s=_SHORT_S,
     )
 
