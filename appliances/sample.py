@@ -48,7 +48,7 @@ def _operation(services: Services, sample: Sample, *, application: str) -> Itera
     manager, name = services.manager, f"boot-test-{secrets.token_hex(4)}"
     definition = {"name": name, "application": application, "exec": sample.exec}
     with ExitStack() as undo:
-        number = manager.register({"definition": definition})
+        number = manager.register({"definition": definition}, temporary=True)
         undo.callback(manager.delete, "definitions", number)
         for stream in (f"{name}-in", f"{name}-out"):
             manager.create_stream(stream)

@@ -40,8 +40,8 @@ class Manager(Protocol):
         """Create an operation."""
         ...
 
-    def register(self, document: Mapping[str, Any]) -> int:
-        """Register a process definition; return its id."""
+    def register(self, document: Mapping[str, Any], *, temporary: bool = False) -> int:
+        """Register a process definition; return its id, which a temporary one takes from nobody."""
         ...
 
 

@@ -8,10 +8,12 @@ from streams.application import appliance_of
 from streams.definition import ProcessDefinition
 
 
-def create_definition(services: Services, user: User, definition: ProcessDefinition) -> Definition:
+def create_definition(
+    services: Services, user: User, definition: ProcessDefinition, *, temporary: bool = False
+) -> Definition:
     """Register a process definition."""
     must_make(user)
-    created = services.store.create_definition(user.name, definition)
+    created = services.store.create_definition(user.name, definition, temporary=temporary)
     note(services, user, "definition.created", str(created.id), definition=definition.name)
     return created
 

@@ -44,7 +44,7 @@ BodyT = TypeVar("BodyT", bound=BaseModel)
 
 _NodeName = Annotated[str, AfterValidator(legal("node")), SHAPE]
 _UserName = Annotated[str, AfterValidator(legal("user")), SHAPE]
-_Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+_Id = Annotated[int, Field(ge=-MAX_ID, le=MAX_ID)]
 _Password = Annotated[str, Field(min_length=1, max_length=1000)]
 _FIRST_DAY, _LAST_DAY = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 

@@ -14,7 +14,7 @@ from manager.roles import sees
 from streams.definition import ProcessDefinition
 
 router = APIRouter(prefix="/api/process_definition", tags=["process definitions"])
-Id = Annotated[int, Path(ge=1, le=MAX_ID)]
+Id = Annotated[int, Path(ge=-MAX_ID, le=MAX_ID)]
 
 
 @router.get("/")
@@ -25,9 +25,15 @@ def list_definitions(user: Viewer, services: Parts, asked: Asked) -> Answer:
 
 
 @router.post("/", status_code=201, openapi_extra=takes(DefinitionBody))
-def create_definition(user: Maker, services: Parts, raw: Body) -> Answer:
-    """Register a process definition."""
-    created = actions.create_definition(services, user, _checked(raw))
+def create_definition(
+    user: Maker,
+    services: Parts,
+    raw: Body,
+    temporary: bool = False,  # noqa: FBT001, FBT002 - a query's
+) -> Answer:
+    """Register a process definition; a temporary one gets an id below 0, beside the numbering."""
+    checked = _checked(raw)
+    created = actions.create_definition(services, user, checked, temporary=temporary)
     return made(views.definition(created), created=True)
 
 

@@ -1,5 +1,7 @@
 """Process definitions in the store."""
 
+import secrets
+
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
@@ -10,14 +12,20 @@ from manager.store.paging import Page, paged
 from manager.store.tables import DefinitionRow, OperationRow
 from streams.definition import ProcessDefinition
 
+#: Ids of temporary definitions are drawn by lot below 0, down to what the column holds.
+_MOST_TEMPORARY = 2**31 - 1
+
 
 class DefinitionQueries(Database):
     """Definitions are seen by their owner; `owner=None` means anybody's."""
 
-    def create_definition(self, owner: str, definition: ProcessDefinition) -> Definition:
-        """Keep a new definition and give it the next id."""
+    def create_definition(
+        self, owner: str, definition: ProcessDefinition, *, temporary: bool = False
+    ) -> Definition:
+        """Keep a new definition and give it the next id; a temporary one takes none of those."""
+        number = -secrets.randbelow(_MOST_TEMPORARY) - 1 if temporary else None
         with self._writing() as session:
-            row = DefinitionRow(owner=owner, document=definition.to_mapping())
+            row = DefinitionRow(id=number, owner=owner, document=definition.to_mapping())
             session.add(row)
             session.flush()
             return to_definition(row)

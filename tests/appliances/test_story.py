@@ -20,6 +20,7 @@ def _halves(desk: Desk, application: str, exec_: str) -> None:
     document = {"definition": {"name": "Half", "application": application, "exec": exec_}}
     (desk.folder / "definition.json").write_text(json.dumps(document))
     number = desk.fab("register_definition", "--file", "definition.json").strip()
+    assert len(number) == 1  # boot tests take no number
     names = ("--input", "mystream", "--output", "outputstream")
     desk.fab("create_operation", "--name", "my-operation", "--definition", number, *names)
     taken = person.consume("outputstream", "--count", "1", "--output-dir", "taken")

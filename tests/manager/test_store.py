@@ -142,6 +142,8 @@ def test_ids_are_never_given_twice(store: Store) -> None:
     assert store.create_definition("ada", UPPER).id == 1
     store.delete_definition(1, owner="ada")
     assert store.create_definition("ada", UPPER).id == 2
+    assert store.create_definition("ada", UPPER, temporary=True).id < 0
+    assert store.create_definition("ada", UPPER).id == 3
 
 
 def test_pages_hold_what_they_are_asked_for(store: Store) -> None:
