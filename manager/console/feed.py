@@ -10,11 +10,11 @@ from manager.model import Operation, OperationStatus, StreamRate
 from manager.services import Services
 from streams.errors import BrokerError, StreamsError
 
-#: A picture is used for so long, and for so many times as long as it took to make: looking takes
-#: a tenth of a core at most.
+#: A picture is used for so long, and for so many times the CPU that it took: making them takes a
+#: tenth of a core at most.
 _FRESH_S, _TIMES = 0.5, 10
-#: The broker counts every 5 s.
-_RATES_S = 2.5
+#: The broker counts every 5 s; it is asked no more often, and less when that is work for it.
+_RATES_S, _LONGEST_S = 2.5, 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,12 @@ class Feed:
         with self._lock:
             began_s = time.monotonic()
             if began_s >= self._until_s:
+                worked_s = time.thread_time()
                 new = self._made()
                 same = new == self._look
                 self._look = replace(new, number=self._look.number + (not same))
-                took_s = time.monotonic() - began_s
-                self._until_s = began_s + max(_FRESH_S, _TIMES * took_s)
+                worked_s = time.thread_time() - worked_s
+                self._until_s = began_s + max(_FRESH_S, _TIMES * worked_s)
             return self._look
 
     def renew(self) -> None:
@@ -133,13 +134,14 @@ class Feed:
         began_s = time.monotonic()
         if not self._services.runtime.broker.connected:
             self._rates = None
-        elif began_s >= self._rates_until_s or self._rates is None:
+        elif began_s >= self._rates_until_s:
             try:
                 self._rates = self._services.runtime.broker.stream_rates()
             except BrokerError:
                 self._rates = None
-            took_s = time.monotonic() - began_s
-            self._rates_until_s = began_s + max(_RATES_S, _TIMES * took_s)
+            now_s = time.monotonic()
+            pause_s = min(_LONGEST_S, _TIMES * (now_s - began_s))
+            self._rates_until_s = now_s + max(_RATES_S, pause_s)
         return self._rates
 
 
