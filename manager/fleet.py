@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -26,10 +27,28 @@ class _Seen:
 class Fleet:
     """Takes what nodes say in; thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
         self._nodes: dict[str, _Seen] = {}
         self._logs: dict[str, deque[LogEntry]] = defaultdict(lambda: deque(maxlen=_LOG_ENTRIES))
+        self._listens_since_s: float | None = None
+        self._deaf_since_s: float | None = None
+
+    def listen(self, *, connected: bool) -> float:
+        """Note whether nodes can be heard; return for how long without a break, in seconds.
+
+        A time in which nobody could be heard is no node's silence: nobody is lost by it.
+        """
+        now_s = self._clock()
+        if not connected:
+            self._listens_since_s = None
+            self._deaf_since_s = self._deaf_since_s or now_s
+            return 0.0
+        if self._listens_since_s is None:
+            self._listens_since_s = now_s
+            self._excuse(now_s)
+        return now_s - self._listens_since_s
 
     def hear(self, routing_key: str, raw: bytes) -> bool:
         """Take one control message in; say whether it changes anything but the time.
@@ -63,14 +82,14 @@ class Fleet:
 
     def views(self) -> list[NodeView]:
         """Return each node heard of, for planning."""
-        now_s = time.monotonic()
+        now_s = self._clock()
         with self._lock:
             known = dict(self._nodes)
         return [_view(name, seen, now_s) for name, seen in sorted(known.items())]
 
     def statuses(self) -> dict[str, NodeStatus]:
         """Return each node heard of, for people."""
-        now_s = time.monotonic()
+        now_s = self._clock()
         with self._lock:
             known = dict(self._nodes)
         return {name: _status(name, seen, now_s) for name, seen in known.items()}
@@ -88,10 +107,17 @@ class Fleet:
         with self._lock:
             return list(self._logs.get(operation, ()))
 
+    def _excuse(self, now_s: float) -> None:
+        deaf_s = now_s - self._deaf_since_s if self._deaf_since_s is not None else 0.0
+        self._deaf_since_s = None
+        with self._lock:
+            for name, seen in self._nodes.items():
+                self._nodes[name] = replace(seen, at_s=min(seen.at_s + deaf_s, now_s))
+
     def _keep(self, node: str, heartbeat: Heartbeat | None) -> Heartbeat | None:
         with self._lock:
             before = self._nodes.get(node)
-            self._nodes[node] = _Seen(heartbeat, time.monotonic(), datetime.now(UTC))
+            self._nodes[node] = _Seen(heartbeat, self._clock(), datetime.now(UTC))
             return before.heartbeat if before else None
 
     def _log(self, said: LogLines) -> None:

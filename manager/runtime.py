@@ -96,7 +96,6 @@ class Runtime:
         self._depths_clock, self._refresh_clock = Clock(), Clock()
         self._teller = Teller(store, self.broker)
         self.machines = Machines(desk, store, self.broker, poke=self.poke, forget=self.forget_node)
-        self._connected_s: float | None = None
         self._ensured = self._is_settled = False
         self._term: int | None = None
         self._interest = Interest()
@@ -225,7 +224,8 @@ class Runtime:
         if self._term is not None and self._term != self._planned_term:
             # who led in between placed operations: what runs says where
             self._planned_term, self._memory = self._term, {}
-        about = self.machines.see(now=datetime.now(UTC), listening_s=self._listening_s())
+        listening_s = self._fleet.listen(connected=self.broker.connected)
+        about = self.machines.see(now=datetime.now(UTC), listening_s=listening_s)
         self.machines.tend(about, self._term, self._interest)
         if not self._watch.seeded or self._refresh_clock.due(self._refresh_s()):
             self._watch.refresh()
@@ -269,14 +269,6 @@ class Runtime:
             objects=self._objects,
             machines=replace(about, term=self._term or 0),
         )
-
-    def _listening_s(self) -> float:
-        """For how long nodes could be heard without a break."""
-        if not self.broker.connected:
-            self._connected_s = None
-            return 0.0
-        self._connected_s = self._connected_s or time.monotonic()
-        return time.monotonic() - self._connected_s
 
     def _refresh_s(self) -> float:
         return REFRESH_S if self._watch.live and self._watch.whole else LOOK_S
