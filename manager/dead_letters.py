@@ -14,6 +14,8 @@ FAILURE_HEADERS = frozenset(
     OWN_HEADER + name
     for name in ("reason", "exit-status", "attempts", "node", "failed-at", "stderr")
 )
+#: So much of each body is kept while a thousand are listed.
+_KEPT_BYTES = 64 * 1024
 _NOT_PASSED_ON = FAILURE_HEADERS | {"x-death", "x-delivery-count"}
 
 
@@ -89,6 +91,7 @@ def _letter(properties: Any, body: bytes) -> DeadLetter:
         node=None if said["node"] is None else str(said["node"]),
         failed_at=None if said["failed-at"] is None else str(said["failed-at"]),
         stderr=str(headers.get(OWN_HEADER + "stderr", "")),
-        body=body,
+        body=body[:_KEPT_BYTES],
+        size_bytes=len(body),
         headers={k: v for k, v in headers.items() if k not in FAILURE_HEADERS},
     )

@@ -283,7 +283,10 @@ EVERY = Chosen()
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that an operation gave up on, and why."""
+    """A message that an operation gave up on, and why.
+
+    `body` is the beginning of its `size_bytes`: enough to look at, and little enough to list many.
+    """
 
     message_id: str | None
     content_type: str | None
@@ -294,4 +297,5 @@ class DeadLetter:
     failed_at: str | None
     stderr: str
     body: bytes
+    size_bytes: int
     headers: dict[str, object] = field(default_factory=dict)

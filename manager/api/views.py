@@ -220,7 +220,7 @@ def dead_letter(value: DeadLetter) -> Json:
         "node": value.node,
         "failed_at": value.failed_at,
         "stderr": value.stderr,
-        "body_bytes": len(value.body),
+        "body_bytes": value.size_bytes,
         "body": None,
         "body_base64": None,
         "headers": {name: _plain(item) for name, item in value.headers.items()},
@@ -228,7 +228,7 @@ def dead_letter(value: DeadLetter) -> Json:
     part = value.body[:SHOWN_BYTES]
     try:
         # a character that was cut in two at the end is no reason to call a text binary
-        cut = len(part) < len(value.body)
+        cut = len(part) < value.size_bytes
         shown["body"] = part.decode(errors="strict") if not cut else _text(part)
     except UnicodeDecodeError:
         shown["body_base64"] = base64.b64encode(part).decode()

@@ -5,6 +5,7 @@ touches SQL or AMQP. `visitor` says who looks, `pages` makes a page, `live` tell
 """
 
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -33,13 +34,23 @@ def create_console(services: Services) -> FastAPI:
     app.state.console = Console(services, Feed(services), Sessions(services.store), Throttle())
     for place in _PLACES:
         app.include_router(place.router)
-    app.mount("/static", StaticFiles(directory=STATIC))
+    app.mount("/static", _Fresh(directory=STATIC))
     app.add_exception_handler(NotLoggedInError, _log_in_first)
     app.add_exception_handler(StreamsError, _expected)
     app.add_exception_handler(RequestValidationError, _mistyped)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _bug)
     return app
+
+
+class _Fresh(StaticFiles):
+    """Files that a browser asks for anew each time; what it has already isn't sent again."""
+
+    def file_response(self, *args: Any, **options: Any) -> Response:
+        """Return a file, or that it is the same."""
+        answer = super().file_response(*args, **options)
+        answer.headers["Cache-Control"] = "no-cache"
+        return answer
 
 
 async def _log_in_first(request: Request, _: Exception) -> Response:

@@ -24,8 +24,8 @@ async def live(here: Here, _: Person) -> StreamingResponse:
 
 
 def event(kind: str, data: object) -> str:
-    """Return one event; whatever text is in it stays on its line."""
-    return f"event: {kind}\ndata: {json.dumps(data)}\n\n"
+    """Return one event; whatever text is in it stays on its line. Who loses it comes back soon."""
+    return f"retry: 500\nevent: {kind}\ndata: {json.dumps(data)}\n\n"
 
 
 async def _pictures(feed: Feed) -> AsyncIterator[str]:

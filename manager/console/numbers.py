@@ -55,6 +55,15 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
     return f"{past_s:.0f} s ago"
 
 
+def moment(text: str | None) -> datetime | None:
+    """Return the moment that a text names, or None where it names none for sure."""
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
+
+
 def exact(moment: datetime | None) -> str:
     """Return a moment to the second, in UTC."""
     return "" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

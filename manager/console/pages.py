@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from manager.console import numbers
 from manager.console.feed import Look
-from manager.console.shown import shown, visible
+from manager.console.shown import shown, shown_letter, visible
 from manager.console.visitor import Console, Visitor
 
 _HERE = Path(__file__).resolve().parent
@@ -51,6 +51,8 @@ def _environment() -> Environment:
         # what is to be typed into a shell must do no more there than it seems to
         quoted=lambda text: shlex.quote(visible(text)),
         shown=shown,
+        shown_letter=shown_letter,
+        moment=numbers.moment,
         part=lambda text: quote(text, safe=""),
     )
     return made

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from streams.message import OBJECT_REFERENCE, Message
+from manager.model import DeadLetter
+from streams.message import Message
 
 How = Literal["auto", "text", "json", "hex"]
 #: So much of a text, or of a dump, is shown.
@@ -35,23 +36,28 @@ class Shown:
 
 def shown(message: Message, how: How = "auto") -> Shown:
     """Return a message's body as somebody wants to see it; what it can't be is dumped."""
-    body = message.body
-    kind = (message.content_type or "").partition(";")[0].strip().lower()
-    if how == "auto" and kind in _PICTURES and len(body) <= _PICTURE_BYTES:
+    return shown_body(message.body, message.content_type, len(message.body), how)
+
+
+def shown_letter(letter: DeadLetter) -> Shown:
+    """Return a dead letter's body as what it is."""
+    return shown_body(letter.body, letter.content_type, letter.size_bytes, "auto")
+
+
+def shown_body(body: bytes, content_type: str | None, size_bytes: int, how: How) -> Shown:
+    """Return a body, or its beginning, of `size_bytes` in all."""
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    whole = len(body) == size_bytes
+    if how == "auto" and kind in _PICTURES and whole and size_bytes <= _PICTURE_BYTES:
         return Shown("picture", f"data:{kind};base64,{b64encode(body).decode()}")
     if how in {"auto", "json"} and (pretty := _json(body, sure=how == "json")) is not None:
-        return _cut("json", pretty, len(body))
+        return _cut("json", pretty, size_bytes)
     text = None if how == "hex" else _text(body)
     if how == "text" and text is None:
         text = body[: 4 * TEXT_CHARACTERS].decode(errors="replace")
     if text is None:
-        return Shown("hex", "\n".join(_dump(body)), max(0, len(body) - DUMPED_BYTES))
-    return _cut("text", text, len(body))
-
-
-def is_reference(message: Message) -> bool:
-    """Say whether it only names an object."""
-    return message.content_type == OBJECT_REFERENCE
+        return Shown("hex", "\n".join(_dump(body)), max(0, size_bytes - DUMPED_BYTES))
+    return _cut("text", text, size_bytes)
 
 
 def visible(text: str) -> str:

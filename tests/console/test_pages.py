@@ -205,10 +205,18 @@ def test_what_programs_said_and_how_they_ended_appears(
 def test_a_lost_manager_is_shown_and_heals(filled: Api, people: People) -> None:
     page = people.enter("/streams/")
     expect(page.locator("#lost")).to_be_hidden()
-    page.evaluate("() => { window.EventSource = class extends EventTarget { close() {} } }")
-    page.route("**/live/", lambda route: route.abort())
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    # nothing is heard any more, as when a machine sleeps or a cable is out
+    page.evaluate(
+        "() => { window.Heard = EventSource; EventSource = class extends EventTarget {"
+        " close() {} } ; document.dispatchEvent(new Event('visibilitychange')) }"
+    )
     expect(page.locator("#lost")).to_be_visible()
+    filled.post("/api/streams/", {"name": "meanwhile"})
+    page.evaluate(
+        "() => { EventSource = Heard; document.dispatchEvent(new Event('visibilitychange')) }"
+    )
+    expect(page.locator("#lost")).to_be_hidden()
+    expect(page.get_by_role("link", name="meanwhile")).to_be_visible()
 
 
 def _send(broker: Session, page: Page, stream: str, body: bytes, kind: str) -> str:

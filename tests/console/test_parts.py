@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from manager.console import numbers
 from manager.console.feed import Look, OperationLook, StreamLook
-from manager.console.shown import TEXT_CHARACTERS, How, shown, visible
+from manager.console.shown import TEXT_CHARACTERS, How, shown, shown_letter, visible
 from manager.console.tables import PAGE_ROWS, Asked, rows
 from manager.console.topology import MOST, elements, part_of
-from manager.model import Operation, OperationState, OperationStatus
+from manager.model import DeadLetter, Operation, OperationState, OperationStatus
 from streams.definition import ProcessDefinition
 from streams.message import Message
 
@@ -54,6 +54,12 @@ def test_of_a_large_text_the_beginning_is_shown_and_said() -> None:
     assert seen.kind == "text"
     assert seen.text == "ü" * TEXT_CHARACTERS
     assert seen.hidden_bytes == 2_000_000 - 2 * TEXT_CHARACTERS
+
+
+def test_of_a_dead_letter_only_the_beginning_is_there() -> None:
+    letter = DeadLetter(None, "image/png", "", None, 1, None, None, "", b"x" * 65536, 10**8)
+    seen = shown_letter(letter)
+    assert (seen.kind, seen.hidden_bytes) == ("text", 10**8 - TEXT_CHARACTERS)
 
 
 def test_numbers_have_units_and_the_unknown_is_no_zero() -> None:
