@@ -23,10 +23,24 @@ pytestmark = [
 
 SOURCES = ("agent", "appliances", "manager", "provision", "streams", "tools")
 FILES = ("LICENSE", "README.md", "pyproject.toml", "requirements.lock")
+MIGRATION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "9999", "{last}"
+
+
+def upgrade() -> None:
+    op.create_table("more", sa.Column("id", sa.Integer, primary_key=True))
+
+
+def downgrade() -> None:
+    op.drop_table("more")
+"""
 #: Run as the manager's user, on its machine: what the local cloud shows through its gate.
 LOOK = """
 cd /var/lib/streamboss
-setpriv --reuid streamboss --regid streamboss --clear-groups env HOME=$PWD \
+setpriv --reuid streamboss --regid streamboss --clear-groups env -i PATH=/usr/bin:/bin HOME=$PWD \
     STREAMBOSS_INVENTORY=/etc/streamboss/inventory /opt/streamboss/bin/python -c '
 import os, pathlib
 from provision import desk
@@ -66,6 +80,16 @@ def _change(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
+
+
+def _break(version: Path) -> None:
+    """Let a version change the tables, and then end."""
+    folder = version / "manager" / "migrations" / "versions"
+    last = max(path.name[:4] for path in folder.glob("0*.py"))
+    (folder / "9999_more.py").write_text(MIGRATION.format(last=last))
+    line = "            _prepare(users)\n"
+    more = '            raise RuntimeError("broken on purpose")\n'
+    _change(version / "manager" / "app.py", line, line + more)
 
 
 def _used(desk: Desk) -> Person:
@@ -119,15 +143,12 @@ def test_a_manager_is_deployed_used_upgraded_and_ended(desk: Desk, version: Path
     assert "(upgraded)" in desk.fab("deploy_manager")
     assert _health(desk) == "better"
     # and one that doesn't get ready is taken back
-    _change(
-        version / "manager" / "app.py",
-        "    logs.to_stderr()\n",
-        '    logs.to_stderr()\n    raise RuntimeError("broken on purpose")\n',
-    )
+    _break(version)
     said = desk.refused("deploy_manager")
     assert "the one before runs again" in said
     assert "broken on purpose" in said
     assert _health(desk) == "better"
+    assert over_ssh(first, "ls /var/lib/streamboss-upgrades") == "before.dump\nfailed.dump\n"
     # Then nothing was lost
     assert {"mystream", "outputstream", "files"} <= set(_streams(person))
     assert person.http("GET", "operations/shout/")["state"] in {"idle", "failed"}
