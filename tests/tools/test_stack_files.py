@@ -12,9 +12,11 @@ import pytest
 from streams.errors import SettingsError
 from streams.settings import Settings
 from tools.stack import StackError, describe, down, status, up
+from tools.stack.lifecycle import _tell_of_another
 from tools.stack.parts import files_of, parts_of
 from tools.stack.ports import free_ports, outgoing_ports
 from tools.stack.processes import Identity
+from tools.stack.progress import Progress
 from tools.stack.state import State, stack_folder, write_private
 from tools.stack.status import _part
 from tools.stack.supervisor import forget_socket, socket_path
@@ -215,6 +217,18 @@ def test_up_does_not_overwrite_settings_of_a_manager_elsewhere(tmp_path: Path) -
         up(tmp_path, env={})
     assert env.read_text() == "STREAMBOSS_MANAGER_URL=https://far.example\n"
     assert list(env.parent.iterdir()) == [env]
+
+
+def test_up_says_it_when_it_leads_back_from_a_deployed_manager(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, state = tmp_path / ".streamboss", State.new()
+    place.mkdir()
+    for url, said in ((state.manager_url, ""), ("http://far.example", "led to the manager http")):
+        (place / "env").write_text(f"STREAMBOSS_MANAGER_URL={url}\n")
+        _tell_of_another(state, place, Progress())
+        err = capsys.readouterr().err
+        assert (said in err) if said else not err
 
 
 def test_an_address_that_cannot_be_one_is_refused(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ import os
 import pwd
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from streams.errors import SettingsError
 from streams.settings import Settings
 from tools.stack import buckets, node, rabbitmq, readiness, seaweedfs
 from tools.stack.errors import PortTakenError, StackError
@@ -44,6 +45,7 @@ def up(
     _make(place)
     with _only_one(place, say):
         state = State.load(place) or State.new()
+        _tell_of_another(state, place, say)
         state = state.with_servers_of(os.environ if env is None else env, place)
         Settings.load(state.environment(place), place)  # what can't be one is refused now
         _check_machine(state, say)
@@ -77,6 +79,18 @@ def _make(place: Path) -> None:
         raise StackError(
             f"{place / 'env'} leads to a manager elsewhere: run 'up' in another folder,"
             " or remove that file"
+        )
+
+
+def _tell_of_another(state: State, place: Path, say: Progress) -> None:
+    """Say it when the folder's settings have led to a manager on a machine of its own."""
+    url = None
+    with suppress(SettingsError):  # this one is about to be written anew
+        url = Settings.load({}, place).manager_url
+    if url and url != state.manager_url:
+        say.note(
+            f"note: {place / 'env'} has led to the manager {url}: from now on it leads to this"
+            " stack; 'fab deploy_manager' leads back"
         )
 
 
