@@ -41,6 +41,12 @@ class Desk:
         inventory = {
             "defaults": {"cloud": self.cloud.cloud, "owner": "tests"},
             "clouds": {self.cloud.cloud: entry},
+            # machines that a manager launches end soon after their work
+            "appliances": {
+                "stream-agent": {"idle_minutes": 0.05},
+                "one-slot": {"idle_minutes": 0.05, "slots": 1},
+                "never-boots": {"idle_minutes": 0.05},
+            },
         }
         (folder / "inventory" / "clouds.yaml").write_text(json.dumps(inventory))
 

@@ -6,7 +6,9 @@ import re
 import pytest
 
 from tests.appliances.desk import Desk, over_ssh, png, size_of, value
+from tests.appliances.elastic import BOOT_S, Fleet
 from tests.embedded import ROOT
+from tests.eventually import eventually
 from tools.stack import down, up
 
 pytestmark = pytest.mark.timeout(600)  # machines on a busy computer
@@ -134,3 +136,23 @@ def test_the_issues_block_runs_as_shown(desk: Desk) -> None:
 def test_a_stream_manager_builds(desk: Desk) -> None:
     desk.fab("build_appliance", "--name", "stream-manager")
     assert not desk.left()
+
+
+def test_a_machine_comes_with_demand_and_goes_with_it(desk: Desk, stream_agent: str) -> None:
+    fleet = Fleet(desk)
+    for name in ("louder", "loudest"):
+        fleet.operation(name, stream_agent)
+    # When somebody consumes, a machine is launched for both
+    louder, loudest = fleet.consume("louder"), fleet.consume("loudest")
+    fleet.publish("louder", "hello")
+    assert louder.line(BOOT_S) == "HELLO"
+    fleet.publish("loudest", "you")
+    assert loudest.line(30) == "YOU"
+    (machine,) = fleet.machines()
+    assert (machine["phase"], machine["handle"]) == ("ready", desk.left()[0])
+    # When nobody does any more, it is gone
+    fleet.remove("louder", "loudest")
+    fleet.until_gone()
+    life = ("launching", "booting", "ready", "ending", "ended")
+    told = [f"{machine['name']} {phase}" for phase in life]
+    eventually(lambda: fleet.phases()[-len(life) :] == told, what="its life is told")
