@@ -30,7 +30,7 @@ from appliances.progress import Progress
 from appliances.services import Services
 from appliances.uses import by_definitions
 from manager.client import ManagerClient, ManagerUnreachableError
-from provision import desk, garbage, leases, renewing, scrub
+from provision import desk, garbage, leases, prices, renewing, scrub
 from provision.errors import ProvisionError
 from provision.inventory import Inventory
 from provision.machine import Machine, Role
@@ -211,7 +211,8 @@ def images(_: Any, *, cloud: str = "") -> None:
 def nodes(_: Any, *, cloud: str = "") -> None:
     """List our machines: where, whose, until when."""
     with _site(cloud) as site:
-        _print(*listing.machines(site.cloud.machines()))
+        found = site.cloud.machines()
+        _print(*listing.machines(found, prices.of_machines(site.cloud, found)))
 
 
 @task

@@ -1,7 +1,7 @@
 """What exists, where, whose, since when and until when: tables for people."""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from provision import capabilities
@@ -38,10 +38,11 @@ def images(found: Iterable[Image]) -> list[str]:
     return table([head, *(_image(image) for image in ordered)])
 
 
-def machines(found: Iterable[Machine]) -> list[str]:
-    """Return a table of machines."""
+def machines(found: Iterable[Machine], prices: Mapping[str, float | None]) -> list[str]:
+    """Return a table of machines; `prices` are an hour's, by size, where they are known."""
     head = ("HANDLE", "NAME", "APPLIANCE", "ROLE", "STATE", "ADDRESS", "OWNER", "SINCE", "UNTIL")
-    return table([(*head, "CLOUD"), *(_machine(machine) for machine in found)])
+    rows = (_machine(machine, prices.get(machine.size)) for machine in found)
+    return table([(*head, "PRICE/H", "CLOUD"), *rows])
 
 
 def table(rows: Sequence[Row]) -> list[str]:
@@ -76,7 +77,7 @@ def _image(image: Image) -> Row:
     return (image.id, image.name, named, role, _time(image.created_at), image.cloud)
 
 
-def _machine(machine: Machine) -> Row:
+def _machine(machine: Machine, price: float | None) -> Row:
     lease = machine.lease
     return (
         machine.id,
@@ -88,6 +89,7 @@ def _machine(machine: Machine) -> Row:
         lease.owner if lease else "-",
         _time(machine.launched_at),
         _time(lease.ends_at if lease else None),
+        "-" if price is None else f"{price:g}",
         machine.cloud,
     )
 

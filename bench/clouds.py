@@ -64,6 +64,11 @@ def _turns(driver: LocalNodeDriver, key: KeyPair) -> Iterator[Turn]:
     yield _seconds(name, partial(_launched_together, driver, key, debian, made))
 
 
+def bare_s() -> float:
+    """Return how long a bare machine takes until its sshd answers."""
+    return _seconds(LIMIT, _bare).rate
+
+
 def _seconds(name: str, work: Callable[[], object]) -> Turn:
     started = time.monotonic()
     work()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import clouds, contenders, objects
+from bench import clouds, cold, contenders, objects
 from bench.archive import archive
 from bench.demand import LIMIT, demand
 from bench.fleet import LIMIT as LIMIT_OF_A_ROUND
@@ -115,6 +115,13 @@ SCENARIOS = (
         LIMIT,
         "<= 100 ms (a ratio above 1 is slower here)",
         demand,
+    ),
+    Scenario(
+        "cold",
+        "How long from a consumer's arrival to the first output, if a machine has to be launched?",
+        clouds.LIMIT,
+        "warm: as without machines; cold: the bare machine and its agent (above 1 is slower)",
+        cold.cold,
     ),
     Scenario(
         "clouds",

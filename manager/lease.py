@@ -11,6 +11,8 @@ from streams.errors import StreamsError
 log = structlog.get_logger()
 #: Renewed this often; the store gives it away after three times as long.
 RENEW_S = 3.0
+#: Who doesn't lead asks more often: a dead leader is followed within 10 s.
+ASK_S = 1.0
 
 
 class LeaseStore(Protocol):
@@ -34,7 +36,8 @@ class Lease:
 
     def term(self) -> int | None:
         """Return the term in which this process leads, or None; asks the store when it is time."""
-        if time.monotonic() - self._asked_s >= RENEW_S:
+        every_s = ASK_S if self._term is None else RENEW_S
+        if time.monotonic() - self._asked_s >= every_s:
             self._asked_s = time.monotonic()
             self._take()
         return self._term

@@ -16,7 +16,7 @@ from manager.broker import ManagerBroker
 from manager.demand import BrokerView, stream_consumers
 from manager.dispatcher import NodeView
 from manager.fleet import Fleet
-from manager.lease import Lease, LeaseStore
+from manager.lease import ASK_S, Lease, LeaseStore
 from manager.machines.cloud_keeper import Interest
 from manager.machines.ground import Desk
 from manager.machines.keeper import Keeper as Machines
@@ -244,7 +244,8 @@ class Runtime:
             self.machines.decide(made.machines, about, self._term)
         self._interest = Interest(bool(made.wanted), bool(made.machines.waiting))
         self._tell(made, nodes, load, about)
-        return problems, min(LOOK_S, LOOK_S if made.next_look_s is None else made.next_look_s)
+        longest_s = ASK_S if self._term is None else LOOK_S
+        return problems, min(longest_s, made.next_look_s or longest_s)
 
     def _observed(
         self,

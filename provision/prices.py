@@ -3,8 +3,12 @@
 libcloud's price lists are old, and not of all clouds.
 """
 
+from collections.abc import Iterable
+
 from provision import launching
 from provision.cloud import Cloud
+from provision.errors import Kind, ProvisionError
+from provision.machine import Machine
 
 
 def hourly(cloud: Cloud, size: str) -> float | None:
@@ -19,3 +23,22 @@ def hourly(cloud: Cloud, size: str) -> float | None:
         return said.get(size, said.get(wanted))
     sizes = cloud.account.repeat("list sizes", cloud.account.driver.list_sizes)
     return next((s.price for s in sizes if wanted in (s.id, s.name)), None)
+
+
+def of_machines(cloud: Cloud, machines: Iterable[Machine]) -> dict[str, float | None]:
+    """Return what machines cost an hour, by the cloud's own word for their size.
+
+    Raises:
+        ProvisionError: the cloud doesn't answer.
+    """
+    ours = {own: name for name, own in cloud.entry.sizes.items()}
+    return {size: _known(cloud, ours.get(size, size)) for size in {m.size for m in machines}}
+
+
+def _known(cloud: Cloud, size: str) -> float | None:
+    try:
+        return hourly(cloud, size)
+    except ProvisionError as error:
+        if error.kind is not Kind.FATAL:
+            raise
+        return None  # a size that the inventory doesn't name

@@ -75,7 +75,7 @@ def test_an_image_that_does_not_boot_is_given_up_after_three(fleet: Fleet) -> No
     )
 
 
-def test_two_threads_of_demand_share_what_boots(fleet: Fleet) -> None:
+def test_three_operations_share_one_machine(fleet: Fleet) -> None:
     names = ["one", "two", "three"]
     for name in names:
         fleet.operation(name)
