@@ -1,7 +1,8 @@
 """Keeps what happened, and tells it on the stream `streamboss.events`: each event at least once."""
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -21,6 +22,9 @@ class Keeper(Protocol):
 
     def note_events(self, events: Sequence[Event]) -> None:
         """Keep what happened."""
+
+    def last_states(self, event: str) -> Mapping[str, str]:
+        """Return the state that each thing was in after its last event of this name."""
 
     def untold_events(self) -> list[tuple[int, Event]]:
         """Return some events that the stream hasn't got."""
@@ -53,13 +57,26 @@ class Teller:
         Raises:
             StreamsError: store or broker don't take it; they get it with the next call.
         """
-        self._unkept.extend(happened)
+        self._unkept.extend(self._news(happened))
         self._keeper.note_events(list(self._unkept))
         self._unkept.clear()
         if self._forget_clock.due(_FORGET_S):
             self._keeper.forget_events(datetime.now(UTC) - KEPT, MOST_KEPT)
         while self._publish_some():
             pass
+
+    def _news(self, happened: Iterable[Event]) -> Iterator[Event]:
+        """Give what is new: who leads from now on sees each thing for the first time."""
+        known: dict[str, Mapping[str, str]] = {}
+        for event in happened:
+            if event.fields.get("from", "") is not None:
+                yield event
+                continue
+            if event.event not in known:
+                known[event.event] = self._keeper.last_states(event.event)
+            before = known[event.event].get(event.name)
+            if before != event.fields.get("to"):
+                yield replace(event, fields={**event.fields, "from": before})
 
     def _publish_some(self) -> bool:
         told: list[int] = []

@@ -67,6 +67,14 @@ class ActivityQueries(Database):
             yield from (event for _, event in rows)
             after = rows[-1][0] if rows else last
 
+    def last_states(self, event: str) -> dict[str, str]:
+        """Return the state that each thing was in after its last `<kind>.state`."""
+        latest = select(func.max(ActivityRow.id)).where(ActivityRow.event == event)
+        query = select(ActivityRow.name, ActivityRow.document)
+        query = query.where(ActivityRow.id.in_(latest.group_by(ActivityRow.name)))
+        with self._reading() as session:
+            return {name: str(fields.get("to")) for name, fields in session.execute(query)}
+
     def forget_events(self, before: datetime, most: int) -> int:
         """Remove events from before that time, and the oldest of more than `most`; say how many."""
         with self._writing() as session:

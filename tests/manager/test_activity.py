@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from manager.events import Event
+from manager.events import Event, state_changed
 from manager.model import Role
 from manager.sessions import Sessions, form_word, is_form_word
 from manager.store import Asked, Store
+from manager.teller import Teller
 from manager.throttle import FREE, Throttle
 from manager.users import Users
 from streams import names
@@ -78,6 +79,27 @@ def test_what_is_too_old_or_too_much_is_forgotten(store: Store) -> None:
     assert store.forget_events(datetime.now(UTC) - timedelta(days=400), 3) == 3
     assert [event.name for event in store.each_event(Asked())] == ["2", "3", "4"]
     assert store.page_activity(Asked(kind="stream_"), limit=9, offset=0).total == 0
+
+
+class _Stream:
+    def __init__(self) -> None:
+        self.told: list[Event] = []
+
+    def publish_event(self, event: Event) -> None:
+        self.told.append(event)
+
+
+def test_a_manager_that_begins_to_lead_tells_no_old_news(store: Store) -> None:
+    Teller(store, _Stream()).tell(
+        [state_changed("operation", n, before=None, after="idle", reason="") for n in ("a", "b")]
+    )
+    stream = _Stream()
+    after = {"a": "idle", "b": "running", "c": "idle"}
+    Teller(store, stream).tell(
+        [state_changed("operation", n, before=None, after=s, reason="") for n, s in after.items()]
+    )
+    told = [(event.name, event.fields["from"], event.fields["to"]) for event in stream.told]
+    assert told == [("b", "idle", "running"), ("c", None, "idle")]
 
 
 def test_tokens_are_listed_with_their_use_and_revoked(api: Api) -> None:
