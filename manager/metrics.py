@@ -1,10 +1,12 @@
 """What Prometheus is told: operations, nodes, the manager itself."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from manager.machines.model import MachineRecord
 from manager.model import (
     Archive,
     ArchiveState,
@@ -31,13 +33,14 @@ class _Now:
         statuses: Mapping[str, OperationStatus],
         nodes: Iterable[NodeStatus],
         archives: Iterable[tuple[Archive, ArchiveStatus]],
+        machines: Iterable[MachineRecord],
         *,
         leads: bool,
         live: bool,
     ) -> None:
         self._statuses = statuses
         self._nodes = list(nodes)
-        self._archives = list(archives)
+        self._archives, self._machines = list(archives), list(machines)
         self._leads, self._live = leads, live
 
     def collect(self) -> Iterable[Metric]:
@@ -56,6 +59,7 @@ class _Now:
         yield self._backlog("backlog_messages", "messages that wait or are being worked on")
         yield self._backlog("dead_letters", "messages given up on")
         yield self._node_states()
+        yield from self._machine_phases()
         yield self._archive_states()
         yield from self._archive_tallies()
 
@@ -95,6 +99,24 @@ class _Now:
                 family.add_metric((node.name, state), float(node.state is state))
         return family
 
+    def _machine_phases(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "streamboss_machines", "machines that were launched", labels=("cloud", "phase")
+        )
+        counts = Counter((machine.cloud, machine.phase) for machine in self._machines)
+        for (cloud, phase), count in sorted(counts.items()):
+            family.add_metric((cloud, phase), count)
+        yield family
+        prices = defaultdict[str, float](float)
+        for machine in self._machines:
+            prices[machine.cloud] += machine.price_per_hour or 0.0
+        price = GaugeMetricFamily(
+            "streamboss_machines_price", "what they cost an hour, as far as known", labels=["cloud"]
+        )
+        for cloud, value in sorted(prices.items()):
+            price.add_metric([cloud], value)
+        yield price
+
     def _archive_states(self) -> Metric:
         family = GaugeMetricFamily(
             "streamboss_archive_state", "1 for the state it is in", labels=("stream", "state")
@@ -123,11 +145,12 @@ def exposition(
     statuses: Mapping[str, OperationStatus],
     nodes: Iterable[NodeStatus],
     archives: Iterable[tuple[Archive, ArchiveStatus]],
+    machines: Iterable[MachineRecord],
     *,
     leads: bool,
     live: bool,
 ) -> bytes:
     """Return everything in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Now(statuses, nodes, archives, leads=leads, live=live))
+    registry.register(_Now(statuses, nodes, archives, machines, leads=leads, live=live))
     return generate_latest(registry)

@@ -179,6 +179,7 @@ class Runtime:
             self.statuses(),
             self.nodes(),
             self._archives_now(),
+            self._store.machines(),
             leads=self.leads(),
             live=self.live(),
         )
@@ -242,7 +243,7 @@ class Runtime:
             by_name = {o.name: o for o in operations}
             problems = self._applier.apply(made, nodes, by_name, self._term)
             self.machines.decide(made.machines, about, self._term)
-        self._interest = Interest(bool(made.wanted), bool(made.machines.waiting))
+        self._interest = Interest(bool(operations), bool(made.machines.waiting))
         self._tell(made, nodes, load, about)
         longest_s = ASK_S if self._term is None else LOOK_S
         return problems, min(longest_s, made.next_look_s or longest_s)

@@ -32,8 +32,9 @@ log = structlog.get_logger()
 #: rarely as where somebody waits for it, but not more often than this.
 _STEADY_S = 30.0
 _MOVING, _LEAST_S = 2.0, 1.0
-#: How often images are: while an operation waits for a machine, and while any is wanted.
-_WAITING_S, _WANTED_S = 15.0, 60.0
+#: How often images are: while an operation waits for a machine, else (an image that was made
+#: should be known before somebody wants its application), and while nobody uses clouds at all.
+_WAITING_S, _KNOWN_S, _UNUSED_S = 10.0, 30.0, 300.0
 #: For how long nothing is launched where a cloud said no; of those that come in a row, longer.
 _PAUSE_S = {Kind.RETRY: 30.0, Kind.GONE: 15.0, Kind.AUTH: 300.0}
 _REFUSED_S, _LONGEST_S = 60.0, 900.0
@@ -44,9 +45,9 @@ _LOOK, _SHELVES = "look", "see what it offers"
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """What makes a cloud worth asking: any operation is wanted; one waits for a machine."""
+    """What makes a cloud worth asking: operations are known; one waits for a machine."""
 
-    wanted: bool = False
+    known: bool = False
     waiting: bool = False
 
 
@@ -101,10 +102,9 @@ class CloudKeeper:
 
     def browse(self, interest: Interest) -> None:
         """Have a look at what the cloud offers, when it is time."""
-        if self._shelf is None or interest.waiting:
-            self._give(_SHELVES, self._see_shelf, again_s=_WAITING_S)
-        elif interest.wanted:
-            self._give(_SHELVES, self._see_shelf, again_s=_WANTED_S)
+        used = _KNOWN_S if interest.known else _UNUSED_S
+        waiting = self._shelf is None or interest.waiting
+        self._give(_SHELVES, self._see_shelf, again_s=_WAITING_S if waiting else used)
 
     def tend(self, records: Sequence[MachineRecord]) -> None:
         """Have everything done that is due, by the records of this cloud that haven't ended."""

@@ -89,7 +89,7 @@ class Kept:
         """Look once, as the manager's loop does, and decide what the test wants."""
         now = datetime.now(UTC)
         seen = self.keeper.see(now=now, listening_s=100)
-        self.keeper.tend(seen, self.term, Interest(wanted=True, waiting=True))
+        self.keeper.tend(seen, self.term, Interest(known=True, waiting=True))
         if made is not None:
             self.keeper.decide(made, seen, self.term)
         return seen

@@ -48,6 +48,12 @@ def test_a_node_shows_the_machine_that_was_launched(launched: Api) -> None:
     assert (added["cloud"], added["until"], added["price"]) == (None, None, None)
 
 
+def test_prometheus_counts_machines(launched: Api) -> None:
+    told = launched.get("/metrics").text
+    assert 'streamboss_machines{cloud="far",phase="ready"} 1.0' in told
+    assert 'streamboss_machines_price{cloud="far"} 0.25' in told
+
+
 def test_a_launched_node_that_is_removed_is_drained_first(launched: Api) -> None:
     assert launched.request("DELETE", "/api/nodes/resize-1/").status_code == 202
     node = launched.get("/api/nodes/resize-1/").json()
