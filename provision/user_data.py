@@ -71,7 +71,8 @@ def agent_file(cloud: str, entry: CloudEntry, config: Mapping[str, Any]) -> dict
         ProvisionError: machines there can't reach the broker's address.
     """
     urls = [reachable(cloud, entry, url) for url in config["amqp_urls"]]
-    return {AGENT_FILE: json.dumps({**config, "amqp_urls": urls}) + "\n"}
+    host = {"services_host": entry.services_host} if entry.services_host else {}
+    return {AGENT_FILE: json.dumps({**config, **host, "amqp_urls": urls}) + "\n"}
 
 
 def reachable(cloud: str, entry: CloudEntry, url: str) -> str:

@@ -1,7 +1,8 @@
 """How S3 is reached, and where outputs go that became objects. Data; talking is `objects`' part."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
 
 #: Larger outputs become objects, where a bucket for them is set.
 THRESHOLD_BYTES = 1024 * 1024
@@ -13,6 +14,7 @@ _VARIABLES = {
     "secret_access_key": ("AWS_SECRET_ACCESS_KEY",),
     "session_token": ("AWS_SESSION_TOKEN",),
 }
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,14 @@ class S3Access:
                 for part, names in _VARIABLES.items()
             }
         )
+
+    def seen_from(self, services_host: str | None) -> "S3Access":
+        """Return how a machine reaches the same server, if it is on its manager's own computer."""
+        parts = urlsplit(self.endpoint_url or "")
+        if services_host is None or parts.hostname not in _LOOPBACK:
+            return self
+        port = f":{parts.port}" if parts.port else ""
+        return replace(self, endpoint_url=f"{parts.scheme}://{services_host}{port}{parts.path}")
 
     def environment(self) -> dict[str, str]:
         """Return the variables that say this."""

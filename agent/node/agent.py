@@ -119,6 +119,7 @@ class NodeAgent:
                 node=self._config.name,
                 incarnation=self._link.incarnation,
                 term=self._term,
+                services_host=self._config.services_host,
             )
         except ControlError as error:
             if str(error) != self._last_refusal:  # it is said again and again

@@ -1,11 +1,17 @@
 """Which assignments an agent follows. Pure."""
 
-from streams.control import Assignment, decode
+from dataclasses import replace
+
+from streams.control import Assigned, Assignment, decode
 from streams.errors import ControlError
 
 
-def accepted(raw: bytes, *, node: str, incarnation: str, term: int) -> Assignment | None:
+def accepted(
+    raw: bytes, *, node: str, incarnation: str, term: int, services_host: str | None = None
+) -> Assignment | None:
     """Return the assignment if it is for this agent; None if it is for an earlier incarnation.
+
+    S3 on the manager's own computer is at `services_host`, where that is known.
 
     Raises:
         ControlError: it can't be understood, or comes from a leader of an older term than `term`,
@@ -18,4 +24,10 @@ def accepted(raw: bytes, *, node: str, incarnation: str, term: int) -> Assignmen
         raise ControlError(
             f"an assignment of term {assignment.term}: refused, term {term} was seen already"
         )
-    return assignment
+    told = [_seen_from(services_host, assigned) for assigned in assignment.operations]
+    return assignment.model_copy(update={"operations": tuple(told)})
+
+
+def _seen_from(services_host: str | None, assigned: Assigned) -> Assigned:
+    access = assigned.objects.access.seen_from(services_host)
+    return assigned.model_copy(update={"objects": replace(assigned.objects, access=access)})

@@ -10,6 +10,7 @@ from agent.node.logs import PIECE_CHARACTERS, PIECES, TAIL_LINES, LogBook
 from agent.node.place import LOOP, Place, why_ended
 from agent.node.process import Lines, environment
 from agent.protocol import ExitStatus
+from streams.access import ObjectStore, S3Access
 from streams.control import Assigned, Assignment, Counters, OperatorReport, OperatorState, encode
 from streams.definition import ProcessDefinition
 from streams.errors import ControlError
@@ -37,6 +38,26 @@ def test_an_assignment_of_an_earlier_term_is_refused() -> None:
 @pytest.mark.parametrize("other", [assignment(9, incarnation="before"), assignment(9, node="m")])
 def test_an_assignment_for_somebody_else_is_none_of_ours(other: bytes) -> None:
     assert accepted(other, node="n", incarnation="me", term=3) is None
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "host", "seen"),
+    [
+        ("http://127.0.0.1:9000", "10.0.2.2", "http://10.0.2.2:9000"),
+        ("http://127.0.0.1:9000", None, "http://127.0.0.1:9000"),
+        ("https://s3.example.org", "10.0.2.2", "https://s3.example.org"),
+        (None, "10.0.2.2", None),
+    ],
+)
+def test_s3_beside_the_manager_is_found_from_another_machine(
+    endpoint: str | None, host: str | None, seen: str | None
+) -> None:
+    objects = ObjectStore(S3Access(endpoint_url=endpoint))
+    told = ASSIGNED.model_copy(update={"objects": objects})
+    raw = encode(Assignment(term=3, node="n", incarnation="me", operations=(told,)))
+    taken = accepted(raw, node="n", incarnation="me", term=3, services_host=host)
+    assert taken is not None
+    assert taken.operations[0].objects.access.endpoint_url == seen
 
 
 def test_lines_come_whole_however_they_are_cut() -> None:
