@@ -75,6 +75,15 @@ def stream_consumers(streams: Iterable[str], view: BrokerView) -> dict[str, int]
     }
 
 
+def wanting_queues(streams: Iterable[str], view: BrokerView) -> dict[str, list[str]]:
+    """Return for each stream the queues outside that collect it now."""
+    reached = _Reach(view.bindings)
+    return {
+        stream: sorted(q for q in reached.queues(names.exchange(stream)) if _is_demand(q, view))
+        for stream in streams
+    }
+
+
 class _Reach:
     """Paths through exchanges, both ways."""
 

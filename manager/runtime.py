@@ -13,6 +13,7 @@ from manager import metrics
 from manager.archives import ArchivePlace, status_of, undemanding
 from manager.board import Board, Clock, Load, operation_depths
 from manager.broker import ManagerBroker
+from manager.causes import with_causes
 from manager.demand import BrokerView, stream_consumers
 from manager.dispatcher import NodeView
 from manager.fleet import Fleet
@@ -244,7 +245,7 @@ class Runtime:
             problems = self._applier.apply(made, nodes, by_name, self._term)
             self.machines.decide(made.machines, about, self._term)
         self._interest = Interest(bool(operations), bool(made.machines.waiting))
-        self._tell(made, nodes, load, about)
+        self._tell(made, operations, nodes, load, about)
         longest_s = ASK_S if self._term is None else LOOK_S
         return problems, min(longest_s, made.next_look_s or longest_s)
 
@@ -309,11 +310,18 @@ class Runtime:
     def _archives_now(self) -> list[tuple[Archive, ArchiveStatus]]:
         return [(archive, self.archive_status(archive)) for archive in self._archives]
 
-    def _tell(self, made: Plan, nodes: list[NodeView], load: Load, about: Seen) -> None:
+    def _tell(
+        self,
+        made: Plan,
+        operations: list[Operation],
+        nodes: list[NodeView],
+        load: Load,
+        about: Seen,
+    ) -> None:
         """Keep how everything is, and publish what changed."""
         if not made.settled:
             return
-        happened = self._board.judge(made.verdicts, load)
+        happened = with_causes(self._board.judge(made.verdicts, load), operations, self._view())
         happened += self._board.see_nodes({node.name: node.state for node in nodes})
         happened += self._board.see_machines(about.machines)
         happened += self._board.see_replays(self._store.replay_states())

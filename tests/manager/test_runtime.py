@@ -12,7 +12,7 @@ import pytest
 
 from manager.model import DemandMode, Operation, OperationState, Role
 from manager.runtime import Runtime
-from manager.store import Store
+from manager.store import Asked, Store
 from streams import control, names
 from streams.access import ObjectStore, S3Access
 from streams.broker import BrokerThread, Channel, Session
@@ -309,6 +309,23 @@ def test_what_a_lost_node_ran_goes_elsewhere(world: World, consume: Consume) -> 
     second = world.agent("n2")
     first.stop()
     eventually(lambda: second.running == {"up"}, within_s=25)
+
+
+def test_what_begins_to_work_says_who_wanted_it(world: World, consume: Consume) -> None:
+    world.agent("n1")
+    world.operation("1", "a", "b")
+    world.operation("2", "b", "c")
+    eventually(lambda: world.state("2") is OperationState.IDLE)
+    consume("c")
+    eventually(lambda: world.state("1") is OperationState.RUNNING)
+    eventually(lambda: _cause(world, "1") == ["operation 2"])
+    (queue,) = eventually(lambda: _cause(world, "2"))
+    assert queue.startswith("amq.gen-")
+
+
+def _cause(world: World, operation: str) -> list[str]:
+    told = world.store.page_activity(Asked("operation.state", operation), limit=10, offset=0)
+    return next((e.fields["wanted_by"] for e in told.items if "wanted_by" in e.fields), [])
 
 
 def test_changes_of_state_are_published_as_events(world: World, session: Session) -> None:
