@@ -83,7 +83,9 @@ def hand(shell: Shell, handed: Handed) -> bool:
 def own_s3(shell: Shell, *, wanted: bool) -> None:
     """Let the machine's own S3 server run, or not."""
     verb = "enable" if wanted else "disable"
-    shell.run(f"systemctl {verb} --quiet --now streamboss-s3.service", timeout_s=_SHORT_S)
+    units = "streamboss-s3.socket streamboss-seaweedfs.service"
+    more = "" if wanted else "; systemctl stop streamboss-s3.service"
+    shell.run(f"systemctl {verb} --quiet --now {units}{more}", timeout_s=_SHORT_S)
 
 
 def check_gate(shell: Shell) -> None:
