@@ -52,6 +52,8 @@ log = structlog.get_logger()
 LOOK_S = 2.0
 #: How often everything is read anew where the event exchange works.
 REFRESH_S = 30.0
+#: How long new demand waits at most to hear what clouds offer just now.
+BROWSE_S = 1.0
 #: How often the depths of queues are read while something is wanted.
 DEPTHS_S = 5.0
 
@@ -100,6 +102,7 @@ class Runtime:
         self._ensured = self._is_settled = False
         self._term: int | None = None
         self._interest = Interest()
+        self._wanted: frozenset[str] = frozenset()
         self._planned_term: int | None = None
         self._problems: list[str] = ["starting"]
 
@@ -237,7 +240,7 @@ class Runtime:
         self._ensure(operations)
         nodes = [view for view in self._fleet.views() if view.name in added]
         load = self._board.load(self._fleet.reports(), operation_depths(self._read_depths()))
-        made = plan(self._observed(operations, nodes, added, load, about))
+        made = self._planned(self._observed(operations, nodes, added, load, about))
         problems: list[str] = []
         if self._term is not None:
             self._memory = made.memory
@@ -248,6 +251,16 @@ class Runtime:
         self._tell(made, operations, nodes, load, about)
         longest_s = ASK_S if self._term is None else LOOK_S
         return problems, min(longest_s, made.next_look_s or longest_s)
+
+    def _planned(self, seen: Observed) -> Plan:
+        """Plan; anew if clouds have news for new demand: an image may have been made just now."""
+        made = plan(seen)
+        if seen.machines and made.wanted - self._wanted and self.machines.browse(BROWSE_S):
+            known = seen.machines
+            offers = self.machines.see(now=known.now, listening_s=known.listening_s).offers
+            made = plan(replace(seen, machines=replace(known, offers=offers)))
+        self._wanted = made.wanted
+        return made
 
     def _observed(
         self,

@@ -35,6 +35,8 @@ _MOVING, _LEAST_S = 2.0, 1.0
 #: How often images are: while an operation waits for a machine, else (an image that was made
 #: should be known before somebody wants its application), and while nobody uses clouds at all.
 _WAITING_S, _KNOWN_S, _UNUSED_S = 10.0, 30.0, 300.0
+#: What was seen so lately is what there is.
+_FRESH_S = 2.0
 #: For how long nothing is launched where a cloud said no; of those that come in a row, longer.
 _PAUSE_S = {Kind.RETRY: 30.0, Kind.GONE: 15.0, Kind.AUTH: 300.0}
 _REFUSED_S, _LONGEST_S = 60.0, 900.0
@@ -68,6 +70,8 @@ class CloudKeeper:
         self._moving_s = max(_LEAST_S, _MOVING * self._entry.interval_s)
         self._hands = Hands(self.name, poke)
         self._lock = threading.Lock()
+        self._looked = threading.Condition(self._lock)
+        self._seen_s = float("-inf")
         self._shelf: Shelf | None = None
         self._findings = Findings()
         self._pause: _Pause | None = None
@@ -105,6 +109,24 @@ class CloudKeeper:
         used = _KNOWN_S if interest.known else _UNUSED_S
         waiting = self._shelf is None or interest.waiting
         self._give(_SHELVES, self._see_shelf, again_s=_WAITING_S if waiting else used)
+
+    def browse_now(self) -> float | None:
+        """Have a look at what the cloud offers unless that was just done; return when it is due.
+
+        None: there is nothing to wait for, or the cloud didn't answer the last time.
+        """
+        begun_s = time.monotonic()
+        with self._lock:
+            if begun_s - self._seen_s < _FRESH_S or _SHELVES in self._failures:
+                return None
+        self._give(_SHELVES, self._see_shelf)
+        return begun_s
+
+    def browsed(self, since_s: float, until_s: float) -> bool:
+        """Wait until `until_s` for a look that ended after `since_s`; say whether there was one."""
+        with self._looked:
+            left_s = max(0.0, until_s - time.monotonic())
+            return self._looked.wait_for(lambda: self._seen_s >= since_s, left_s)
 
     def tend(self, records: Sequence[MachineRecord]) -> None:
         """Have everything done that is due, by the records of this cloud that haven't ended."""
@@ -214,8 +236,9 @@ class CloudKeeper:
         known = self._shelf.prices if self._shelf else {}
         sizes = offers.sizes_of(shelf, self._inventory)
         priced = {s: known[s] if s in known else prices.hourly(cloud, s) for s in sizes}
-        with self._lock:
-            self._shelf = replace(shelf, prices=priced)
+        with self._looked:
+            self._shelf, self._seen_s = replace(shelf, prices=priced), time.monotonic()
+            self._looked.notify_all()
 
     def _pinned(self) -> dict[str, Image]:
         """Return the images that the inventory names, as far as they are there."""

@@ -1,6 +1,7 @@
 """Keeps machines on all clouds as decided: what is decided is in the records before it is done."""
 
 import secrets
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -90,6 +91,13 @@ class Keeper:
         if term is not None and seen.now - self._pruned_at > _PRUNE:
             self._pruned_at = seen.now
             self._store.prune_machines(seen.now - _KEPT)
+
+    def browse(self, within_s: float) -> bool:
+        """See what clouds offer now, waiting no longer than that; say whether there is news."""
+        until_s = time.monotonic() + within_s
+        begun = [(cloud, cloud.browse_now()) for cloud in self._keepers().values()]
+        waited = [cloud.browsed(at_s, until_s) for cloud, at_s in begun if at_s is not None]
+        return any(waited)
 
     def renew(self, node: str, hours: float) -> str:
         """Let the lease of a launched machine end `hours` from now; return what went wrong beside.

@@ -62,7 +62,7 @@ def test_a_machine_killed_under_load_is_replaced_and_nothing_lost(fleet: Fleet) 
 def test_an_image_that_does_not_boot_is_given_up_after_three(fleet: Fleet) -> None:
     _save_one_that_ends_itself(fleet.desk)
     fleet.operation("dead", "never-boots")
-    eventually(lambda: not _runs_elsewhere(fleet, "dead"), within_s=120, what="its image is known")
+    fleet.consume("dead")
     eventually(
         lambda: fleet.state("dead") == "failed" and "3" in fleet.reason("dead"),
         within_s=3 * BOOT_S,
@@ -90,17 +90,6 @@ def test_three_operations_share_one_machine(fleet: Fleet) -> None:
     assert len(fleet.machines()) == 1
     fleet.remove(*names)
     fleet.until_gone()
-
-
-def _runs_elsewhere(fleet: Fleet, name: str) -> bool:
-    """Have it wanted; say whether it runs on the stack's own agent, then it is left again."""
-    fleet.consume(name)
-    eventually(lambda: fleet.state(name) in {"running", "failed"} or fleet.machines(), within_s=60)
-    elsewhere = not fleet.machines() and fleet.state(name) == "running"
-    if elsewhere:
-        fleet.person.leave()
-        eventually(lambda: fleet.state(name) == "idle", within_s=60, what="nobody wants it")
-    return elsewhere
 
 
 def _at_work(fleet: Fleet) -> list[str]:

@@ -18,6 +18,7 @@ from provision.machine import APPLIANCE, HASH, LAUNCHER, NODE, OWNER, ROLE, Role
 from streams.management import Management
 from streams.settings import Settings
 from tests.embedded import ROOT
+from tests.eventually import eventually
 from tests.manager.machines.keeping import SECRETS, STEPS, Kept, quick, write_inventory
 from tests.provision.front import Fault, Front
 
@@ -84,6 +85,17 @@ def test_a_machine_is_launched_known_and_ended(kept: Kept, running: Running) -> 
     assert f"node-{record.node}" not in kept.broker.management.user_names()
     assert kept.store.list_nodes() == []
     assert kept.gone == [record.node]
+
+
+def test_an_image_that_was_made_just_now_is_known_to_new_demand(kept: Kept, moto: Any) -> None:
+    kept.offer()
+    image = moto.register_image(Name="ocr-1", Architecture="x86_64")["ImageId"]
+    tags = {OWNER: "tests", APPLIANCE: "ocr", ROLE: Role.IMAGE}
+    moto.create_tags(Resources=[image], Tags=[{"Key": k, "Value": v} for k, v in tags.items()])
+    eventually(lambda: kept.keeper.browse(within_s=30), what="it was looked at anew")
+    now = datetime.now(UTC)
+    offers = kept.keeper.see(now=now, listening_s=0).offers
+    assert [offer.application for offer in offers] == ["ocr", "resize"]
 
 
 def test_a_full_cloud_is_paused_with_its_words(
