@@ -15,6 +15,7 @@ import pytest
 from tests.appliances.desk import Desk, over_ssh, sat_down, value
 from tests.embedded import ROOT, Person
 from tests.eventually import eventually
+from tests.provision.local.machines import left
 
 pytestmark = [
     pytest.mark.timeout(1200),  # machines on a busy computer
@@ -103,8 +104,9 @@ def _used(desk: Desk) -> Person:
     person.run("publish.py", "mystream", stdin="one\ntwo\n")
     assert [taken.line(), taken.line()] == ["one", "two"]
     (desk.folder / "large.dat").write_bytes(b"x" * 3_000_000)
+    person.run("create_stream.py", "files")
     fetched = person.consume("files", "--count", "1", "--output-dir", "fetched")
-    eventually(lambda: "files" in _streams(person), what="its stream is there")
+    eventually(lambda: _consumers(person, "files"), what="somebody consumes")
     person.run("stream_file.py", "files", "uploads", "large.dat")
     fetched.line(60)
     person.leave()
@@ -112,6 +114,10 @@ def _used(desk: Desk) -> Person:
     assert got.read_bytes() == b"x" * 3_000_000
     person.run("publish.py", "mystream", stdin="three\nfour\n")
     return person
+
+
+def _consumers(person: Person, stream: str) -> int:
+    return int(person.http("GET", f"streams/{stream}/")["consumers"])
 
 
 def _streams(person: Person) -> list[str]:
@@ -161,7 +167,7 @@ def test_a_manager_is_deployed_used_upgraded_and_ended(desk: Desk, version: Path
     assert not settings.exists()
     assert not desk.left()
     assert not list((desk.folder / ".streamboss" / "clouds" / "gates").glob("*/*"))
-    assert not desk.cloud.ex_list_leftovers(min_age_s=0)
+    assert not left(desk.cloud)
 
 
 def _health(desk: Desk) -> str:
@@ -180,9 +186,9 @@ def test_what_cant_be_deployed_is_said_before_anything_is_launched(desk: Desk) -
     assert not desk.left()
 
 
-@pytest.mark.parametrize(("sign", "left"), [(signal.SIGINT, 0), (signal.SIGKILL, 1)])
+@pytest.mark.parametrize(("sign", "there"), [(signal.SIGINT, 0), (signal.SIGKILL, 1)])
 def test_an_interrupted_deployment_leaves_nothing_or_what_is_listed_and_leased(
-    desk: Desk, sign: signal.Signals, left: int
+    desk: Desk, sign: signal.Signals, there: int
 ) -> None:
     command = [f"{sys.prefix}/bin/fab", "--search-root", str(ROOT), "deploy_manager"]
     process = subprocess.Popen(
@@ -196,7 +202,7 @@ def test_an_interrupted_deployment_leaves_nothing_or_what_is_listed_and_leased(
     process.stderr.read()
     process.stderr.close()
     process.wait(60)
-    assert len(desk.left()) == left
+    assert len(desk.left()) == there
     assert not (desk.folder / ".streamboss" / "env").exists()
     for handle in desk.left():  # the next one would go on with it
         assert re.search(rf"^{handle} .* manager .* tests ", desk.fab("nodes"), re.MULTILINE)
