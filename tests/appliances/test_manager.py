@@ -61,14 +61,15 @@ def desk() -> Iterator[Desk]:
 
 
 @pytest.fixture
-def version(desk: Desk) -> Path:
-    """Another version of Streamboss, which the desk's inventory takes from now on."""
+def version(desk: Desk) -> Iterator[Path]:
+    """Another version of Streamboss, for the desk's inventory to take; gone with the test."""
     folder = desk.folder / "version"
     for name in SOURCES:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in FILES:
         shutil.copy(ROOT / name, folder)
-    return folder
+    yield folder
+    (desk.folder / "inventory" / "appliances.yaml").unlink(missing_ok=True)
 
 
 def _take(desk: Desk, version: Path) -> None:
@@ -195,9 +196,7 @@ def test_an_interrupted_deployment_leaves_nothing_or_what_is_listed_and_leased(
         command, cwd=desk.folder, env=desk.environment, stderr=subprocess.PIPE, text=True
     )
     assert process.stderr
-    for line in process.stderr:
-        if line.startswith("first boot"):
-            break
+    assert any(line.startswith("first boot") for line in process.stderr)
     process.send_signal(sign)
     process.stderr.read()
     process.stderr.close()
