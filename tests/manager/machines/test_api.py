@@ -42,7 +42,8 @@ def test_a_node_shows_the_machine_that_was_launched(launched: Api) -> None:
     node = launched.get("/api/nodes/resize-1/").json()
     assert (node["cloud"], node["handle"], node["phase"]) == ("far", "i-1", "ready")
     assert (node["why"], node["size"], node["price_per_hour"]) == ("for op", "small", 0.25)
-    assert node["price"] == pytest.approx(0.5, abs=0.01)
+    hours = (datetime.now(UTC) - RECORD.launched_at) / timedelta(hours=1)
+    assert node["price"] == pytest.approx(0.25 * hours, abs=0.01)
     assert datetime.fromisoformat(node["until"]) == RECORD.ends_at
     added = launched.post("/api/nodes/", {"name": "by-hand"}).json()
     assert (added["cloud"], added["until"], added["price"]) == (None, None, None)
