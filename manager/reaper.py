@@ -6,7 +6,6 @@ by their own timers.
 """
 
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -150,11 +149,3 @@ def reaping(settings: Settings) -> Iterator[None]:
     finally:
         reaper.stop()
         store.close()
-
-
-def wait_for_end() -> None:
-    """Return at SIGTERM or ^C."""
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    ended.wait()

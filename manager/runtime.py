@@ -20,8 +20,7 @@ from manager.fleet import Fleet
 from manager.lease import ASK_S, Lease, LeaseStore
 from manager.machines.cloud_keeper import Interest
 from manager.machines.ground import Desk
-from manager.machines.keeper import Keeper as Machines
-from manager.machines.keeper import KeeperStore
+from manager.machines.keeper import Keeper, KeeperStore
 from manager.machines.model import Seen
 from manager.model import (
     Archive,
@@ -40,7 +39,7 @@ from manager.reconcile.instances import instances_for
 from manager.reconcile.memory import Memory
 from manager.reconcile.plan import Observed, Plan, plan
 from manager.replays.state import ReplayState
-from manager.teller import Keeper, Teller
+from manager.teller import Teller, TellerStore
 from manager.watch import BrokerWatch
 from streams import names
 from streams.control import LATE_S
@@ -58,7 +57,7 @@ BROWSE_S = 1.0
 DEPTHS_S = 5.0
 
 
-class RuntimeStore(LeaseStore, Keeper, KeeperStore, Protocol):
+class RuntimeStore(LeaseStore, TellerStore, KeeperStore, Protocol):
     """What the runtime needs of the store."""
 
     def list_operations(self) -> list[Operation]:
@@ -98,7 +97,7 @@ class Runtime:
         self._archives: list[Archive] = []
         self._depths_clock, self._refresh_clock = Clock(), Clock()
         self._teller = Teller(store, self.broker)
-        self.machines = Machines(desk, store, self.broker, poke=self.poke, forget=self.forget_node)
+        self.machines = Keeper(desk, store, self.broker, poke=self.poke, forget=self.forget_node)
         self._ensured = self._is_settled = False
         self._term: int | None = None
         self._interest = Interest()

@@ -17,7 +17,7 @@ _FORGET_S = 3600.0
 _MOST_UNKEPT = 10_000
 
 
-class Keeper(Protocol):
+class TellerStore(Protocol):
     """Where events are kept."""
 
     def note_events(self, events: Sequence[Event]) -> None:
@@ -46,8 +46,8 @@ class Publisher(Protocol):
 class Teller:
     """Belongs to one thread, that of the manager who leads."""
 
-    def __init__(self, keeper: Keeper, publisher: Publisher) -> None:
-        self._keeper, self._publisher = keeper, publisher
+    def __init__(self, store: TellerStore, publisher: Publisher) -> None:
+        self._store, self._publisher = store, publisher
         self._unkept: deque[Event] = deque(maxlen=_MOST_UNKEPT)
         self._forget_clock = Clock()
 
@@ -58,10 +58,10 @@ class Teller:
             StreamsError: store or broker don't take it; they get it with the next call.
         """
         self._unkept.extend(self._news(happened))
-        self._keeper.note_events(list(self._unkept))
+        self._store.note_events(list(self._unkept))
         self._unkept.clear()
         if self._forget_clock.due(_FORGET_S):
-            self._keeper.forget_events(datetime.now(UTC) - KEPT, MOST_KEPT)
+            self._store.forget_events(datetime.now(UTC) - KEPT, MOST_KEPT)
         while self._publish_some():
             pass
 
@@ -73,7 +73,7 @@ class Teller:
                 yield event
                 continue
             if event.event not in known:
-                known[event.event] = self._keeper.last_states(event.event)
+                known[event.event] = self._store.last_states(event.event)
             before = known[event.event].get(event.name)
             if before != event.fields.get("to"):
                 yield replace(event, fields={**event.fields, "from": before})
@@ -81,9 +81,9 @@ class Teller:
     def _publish_some(self) -> bool:
         told: list[int] = []
         try:
-            for number, event in self._keeper.untold_events():
+            for number, event in self._store.untold_events():
                 self._publisher.publish_event(event)
                 told.append(number)
         finally:
-            self._keeper.note_told(told)
+            self._store.note_told(told)
         return bool(told)

@@ -6,7 +6,7 @@ from fastapi.responses import Response
 from manager.actions import operations as actions
 from manager.api.paths import Name
 from manager.console.operations import operation_of
-from manager.console.pages import done, page
+from manager.console.pages import ask, done, page
 from manager.console.tables import AskedTable, rows
 from manager.console.visitor import Form, Here, Person
 from manager.model import Chosen
@@ -41,15 +41,12 @@ def ask_purge(request: Request, here: Here, person: Person, name: Name) -> Respo
     """Ask before they are thrown away."""
     operation_of(here.feed.look(), name)
     dead = here.services.runtime.broker.depth(names.dead_queue(name))
-    return page(
+    return ask(
         request,
-        "ask",
         person,
         question=f"Throw away the dead letters of {name}?",
         loss=f"{dead:,} dead letter{'s' * (dead != 1)} will be lost.",
         deed="Throw away",
-        place=f"/operations/{name}/dead-letters/",
-        action=f"/operations/{name}/dead-letters/purge/",
         command=f"streamboss redrive {name} --purge",
     )
 

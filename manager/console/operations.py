@@ -7,7 +7,7 @@ from manager.actions import operations as actions
 from manager.api.operations import change_of
 from manager.api.paths import Name
 from manager.console.feed import Look, OperationLook
-from manager.console.pages import done, page
+from manager.console.pages import ask, done, page
 from manager.console.tables import AskedTable, rows
 from manager.console.visitor import Form, Here, Person
 from manager.errors import InvalidError, NotFoundError
@@ -57,9 +57,7 @@ def demand(here: Here, person: Person, name: Name, form: Form) -> Response:
     """Launch, stop or resume an operation."""
     command = form.get("command", "")
     wanted = DEMANDS.get(command, form.get("demand"))
-    actions.owned_operation(here.services, person.user, name)
-    change = change_of(here.services, person.user, {"demand": wanted})
-    actions.change_operation(here.services, person.user, name, change)
+    _change(here, person, name, {"demand": wanted})
     return done(here, f"/operations/{name}/", f"{command or 'demand'}: done")
 
 
@@ -67,9 +65,7 @@ def demand(here: Here, person: Person, name: Name, form: Form) -> Response:
 def instances(here: Here, person: Person, name: Name, form: Form) -> Response:
     """Set how many operators an operation may have."""
     wanted = {"min": _number(form, "min"), "max": _number(form, "max")}
-    actions.owned_operation(here.services, person.user, name)
-    change = change_of(here.services, person.user, {"instances": wanted})
-    actions.change_operation(here.services, person.user, name, change)
+    _change(here, person, name, {"instances": wanted})
     return done(here, f"/operations/{name}/", f"instances: {wanted['min']} to {wanted['max']}")
 
 
@@ -78,15 +74,12 @@ def ask_purge(request: Request, here: Here, person: Person, name: Name) -> Respo
     """Ask before what waits is thrown away."""
     operation_of(here.feed.look(), name)
     waiting = here.services.runtime.broker.depth(names.operation_queue(name))
-    return page(
+    return ask(
         request,
-        "ask",
         person,
         question=f"Throw away what waits for {name}?",
         loss=f"{waiting:,} message{'s' * (waiting != 1)} will be lost. What is in work goes on.",
         deed="Purge",
-        place=f"/operations/{name}/",
-        action=f"/operations/{name}/purge/",
         command=f"streamboss purge {name}",
     )
 
@@ -105,15 +98,12 @@ def ask_removal(request: Request, here: Here, person: Person, name: Name) -> Res
     broker = here.services.runtime.broker
     waiting = broker.depth(names.operation_queue(name))
     dead = broker.depth(names.dead_queue(name))
-    return page(
+    return ask(
         request,
-        "ask",
         person,
         question=f"Remove operation {name}?",
         loss=f"{waiting:,} waiting messages and {dead:,} dead letters will be lost.",
         deed="Remove",
-        place=f"/operations/{name}/",
-        action=f"/operations/{name}/remove/",
         command=f"streamboss remove-operation {name}",
     )
 
@@ -134,6 +124,13 @@ def operation_of(look: Look, name: str) -> OperationLook:
     if name not in look.operations:
         raise NotFoundError(f"there is no operation {name!r}")
     return look.operations[name]
+
+
+def _change(here: Here, person: Person, name: str, values: dict[str, object]) -> None:
+    # who may not change it hears that, rather than what is wrong with the values
+    actions.owned_operation(here.services, person.user, name)
+    change = change_of(here.services, person.user, values)
+    actions.change_operation(here.services, person.user, name, change)
 
 
 def _number(form: Form, name: str) -> int:

@@ -83,6 +83,13 @@ def page(
     return answer
 
 
+def ask(
+    request: Request, person: Visitor, *, question: str, loss: str, deed: str, command: str
+) -> HTMLResponse:
+    """Return a page that asks before `deed`: a form for its own address, and the way back up."""
+    return page(request, "ask", person, question=question, loss=loss, deed=deed, command=command)
+
+
 def done(here: Console, place: str, said: str) -> RedirectResponse:
     """Lead back to a page after something was done, and say what."""
     here.feed.renew()

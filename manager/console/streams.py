@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from manager.actions import streams as actions
 from manager.api.paths import Name
 from manager.console.feed import Look, StreamLook
-from manager.console.pages import HEADERS, done, page
+from manager.console.pages import HEADERS, ask, done, page
 from manager.console.tables import AskedTable, rows
 from manager.console.visitor import Form, Here, Person
 from manager.errors import InvalidError, NotFoundError
@@ -86,15 +86,12 @@ def publish(here: Here, person: Person, name: Name, form: Form) -> Response:
 def ask_removal(request: Request, here: Here, person: Person, name: Name) -> Response:
     """Ask before a stream is removed."""
     _stream(here.feed.look(), name)
-    return page(
+    return ask(
         request,
-        "ask",
         person,
         question=f"Remove stream {name}?",
         loss="What is published on it from then on is refused. Archived messages stay.",
         deed="Remove",
-        place=f"/streams/{name}/",
-        action=f"/streams/{name}/remove/",
         command=f"streamboss remove-stream {name}",
     )
 

@@ -45,14 +45,14 @@ class Keeper:
 
     def __init__(
         self,
-        work: Desk | None,
+        desk: Desk | None,
         store: KeeperStore,
         logins: Logins,
         *,
         poke: Callable[[], object],
         forget: Callable[[str], object],
     ) -> None:
-        self._desk, self._store, self._logins = work, store, logins
+        self._desk, self._store, self._logins = desk, store, logins
         self._poke, self._forget = poke, forget
         self._clouds: dict[str, CloudKeeper] | None = None
         self._pruned_at = datetime.now(UTC)
@@ -120,17 +120,19 @@ class Keeper:
     def _keepers(self) -> Mapping[str, CloudKeeper]:
         """Return each cloud's; made when the store first answers, which knows who we are."""
         if self._clouds is None:
-            work, clouds = self._desk, dict[str, CloudKeeper]()
             launcher = self._store.manager_id()
-            for name in work.clouds() if work else ():
-                assert work is not None  # noqa: S101 - for mypy
-                clouds[name] = CloudKeeper(
-                    Work(Ground(work, name), self._store, self._logins, launcher, self._forget),
-                    work.inventory,
-                    self._poke,
-                )
-            self._clouds = clouds
+            self._clouds = self._made(self._desk, launcher) if self._desk else {}
         return self._clouds
+
+    def _made(self, desk: Desk, launcher: str) -> dict[str, CloudKeeper]:
+        return {
+            name: CloudKeeper(
+                Work(Ground(desk, name), self._store, self._logins, launcher, self._forget),
+                desk.inventory,
+                self._poke,
+            )
+            for name in desk.clouds()
+        }
 
 
 def _record(launch: Launch, term: int, now: datetime) -> MachineRecord:

@@ -42,7 +42,7 @@ def serves(offer: Offer, application: str) -> bool:
 
 
 def offered(application: str, content: str) -> str:
-    """Return what a machine's node offers."""
+    """Return what a machine's node offers: also a definition that is pinned to its image."""
     return f"{application}@{content}" if content else application
 
 

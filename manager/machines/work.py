@@ -15,6 +15,7 @@ import structlog
 from manager.machines import sightings
 from manager.machines.ground import Ground
 from manager.machines.model import Breaker, MachineRecord, Offer
+from manager.machines.needs import offered
 from manager.machines.sightings import Findings
 from provision import agent, renewing
 from provision.cloud import Cloud
@@ -172,9 +173,7 @@ class Work:
         cloud = site.cloud
         config: dict[str, Any] = {
             "name": record.node,
-            "offers": [
-                f"{offer.application}@{offer.content}" if offer.content else offer.application
-            ],
+            "offers": [offered(offer.application, offer.content)],
             "amqp_urls": list(self.logins.add_node(record.node)),
         }
         appliance = site.inventory.appliance(offer.application)
@@ -222,8 +221,3 @@ class Work:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _offered(offer: Offer) -> str:
-    """Return what the machine's node offers: also to a definition that is pinned to its image."""
-    return f"{offer.application}@{offer.content}" if offer.content else offer.application

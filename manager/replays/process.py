@@ -1,14 +1,13 @@
 """The replayer as a process: `streamboss manager --role replayer`, and the manager's own child."""
 
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from manager import logs
+from manager import ending, logs
 from manager.replays.replayer import Replayer
 from manager.store import Store, database_url
 from streams.settings import Settings
@@ -23,9 +22,7 @@ def run(settings: Settings, *, parent: int | None = None) -> None:
         SettingsError: settings it can't work with.
     """
     logs.to_stderr()
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    ended = ending.at_signals()
     if parent is not None:
         threading.Thread(target=_wait_for_end, args=[parent, ended], daemon=True).start()
     with replaying(settings):

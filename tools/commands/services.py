@@ -51,7 +51,7 @@ def manager(
 
 
 def _run_apart(settings: Settings, roles: set[Role]) -> None:
-    from manager import reaper
+    from manager import ending, reaper
     from manager.archiver import process as archiver
     from manager.replays import process as replayer
 
@@ -62,7 +62,7 @@ def _run_apart(settings: Settings, roles: set[Role]) -> None:
         elif Role.REPLAYER in roles:
             replayer.run(settings)
         else:
-            reaper.wait_for_end()
+            ending.at_signals().wait()
 
 
 @app.command()
