@@ -33,6 +33,9 @@ class Place(Protocol):
     def of(self, stream: str) -> str | None:
         """Return where the archive of a stream is; None without a bucket."""
 
+    def stored_since(self, stream: str, since_us: int, *, most: int) -> list[tuple[int, int]]:
+        """Return when each of `most` segments began, in us since 1970, and its bytes."""
+
 
 class ArchivePlace:
     """The bucket of archives; S3 isn't spoken to before somebody needs it."""
@@ -69,6 +72,18 @@ class ArchivePlace:
         """Return where the archive of a stream is; None without a bucket."""
         bucket = self._settings.bucket
         return f"s3://{bucket}/archives/{stream}/" if bucket else None
+
+    def stored_since(self, stream: str, since_us: int, *, most: int) -> list[tuple[int, int]]:
+        """Return when each of `most` segments began, in us since 1970, and its bytes.
+
+        Raises:
+            ConflictError: there is no bucket set.
+            ObjectError: it can't be asked.
+        """
+        from manager.replays.selection import stored_since  # noqa: PLC0415 - as above
+
+        objects, bucket = self._reached()
+        return list(stored_since(objects, bucket, stream, since_us, most=most))
 
     def _reached(self) -> "tuple[Objects, str]":
         try:

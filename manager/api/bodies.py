@@ -214,7 +214,15 @@ def parse(kind: type[BodyT], raw: bytes) -> BodyT:
     Raises:
         InvalidError: with every problem.
     """
-    values = load(raw)
+    return checked(kind, load(raw))
+
+
+def checked(kind: type[BodyT], values: object) -> BodyT:
+    """Return values as what they should be.
+
+    Raises:
+        InvalidError: with every problem.
+    """
     if found := problems(kind, values):
         raise InvalidError(found)
     return kind.model_validate(values)

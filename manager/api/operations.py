@@ -40,7 +40,7 @@ def list_operations(_: Viewer, services: Parts, asked: Asked) -> Answer:
 @router.post("/", status_code=201, openapi_extra=takes(OperationBody))
 def create_operation(user: Maker, services: Parts, raw: Body) -> Answer:
     """Create an operation and the streams it lacks; 200 if it exists already like this."""
-    wanted, given = _wanted(services, user, load(raw))
+    wanted, given = wanted_of(services, user, load(raw))
     operation, created = actions.create_operation(services, user, wanted, given)
     return made(_view(services, operation), created=created)
 
@@ -100,8 +100,12 @@ def list_logs(name: Name, _: Viewer, services: Parts, asked: Asked) -> Answer:
     return asked.cut(services.runtime.logs(name), views.log_entry)
 
 
-def _wanted(services: Services, user: User, values: Any) -> tuple[Operation, set[str]]:
-    """Return the operation that a body asks for, and the fields it names."""
+def wanted_of(services: Services, user: User, values: Any) -> tuple[Operation, set[str]]:
+    """Return the operation that a body asks for, and the fields it names.
+
+    Raises:
+        InvalidError: with every problem.
+    """
     definition, unknown = _definition(services, user, values)
     found = [*problems(OperationBody, values), *unknown, *_stream_problems(values)]
     if found or definition is None:

@@ -41,7 +41,7 @@ def list_replays(name: Name, _: Viewer, services: Parts, asked: Asked) -> Answer
 )
 def create_replay(name: Name, user: Maker, services: Parts, raw: Body) -> Answer:
     """Play a stream's archive onto it again, or onto another stream of yours."""
-    request = _request(name, parse(ReplayBody, raw or b"{}"))
+    request = request_of(name, parse(ReplayBody, raw or b"{}"))
     return made(views.replay(actions.create_replay(services, user, request)), created=True)
 
 
@@ -65,7 +65,7 @@ def cancel_replay(name: Name, replay: Id, user: Maker, services: Parts) -> None:
     actions.cancel_replay(services, user, name, replay)
 
 
-def _request(stream: str, body: ReplayBody) -> ReplayRequest:
+def request_of(stream: str, body: ReplayBody) -> ReplayRequest:
     """Return what is asked for; without an end, what is published later isn't waited for."""
     request = ReplayRequest(
         stream=stream,

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from manager.model import Operation, OperationStatus, StreamRate
+from manager.model import Archive, ArchiveStatus, Operation, OperationStatus, StreamRate
+from manager.replays.state import Replay
 from manager.services import Services
 from streams.errors import BrokerError, StreamsError
 
@@ -15,6 +16,8 @@ from streams.errors import BrokerError, StreamsError
 _FRESH_S, _TIMES = 0.5, 10
 #: The broker counts every 5 s; it is asked no more often, and less when that is work for it.
 _RATES_S, _LONGEST_S = 2.5, 30.0
+#: So many replays are watched.
+_REPLAYS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,22 @@ class OperationLook:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveLook:
+    """An archive and how it is."""
+
+    made: Archive
+    status: ArchiveStatus
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """Everything at one moment. `number` rises with each that differs from the one before."""
 
     streams: Mapping[str, StreamLook] = field(default_factory=dict)
     operations: Mapping[str, OperationLook] = field(default_factory=dict)
+    archives: Mapping[str, ArchiveLook] = field(default_factory=dict)
+    #: the newest ones of all streams
+    replays: tuple[Replay, ...] = ()
     problems: tuple[str, ...] = ()
     broker_up: bool = True
     number: int = field(default=0, compare=False)
@@ -88,7 +102,8 @@ class Feed:
         known = runtime.statuses()
         consumers = runtime.stream_consumers()
         archives = {
-            a.stream: runtime.archive_status(a).state.value for a in services.store.list_archives()
+            a.stream: ArchiveLook(a, runtime.archive_status(a))
+            for a in services.store.list_archives()
         }
         streams = {
             s.name: StreamLook(
@@ -96,7 +111,7 @@ class Feed:
                 s.owner,
                 consumers.get(s.name, 0),
                 *self._traffic(s.name, rates),
-                archives.get(s.name, ""),
+                archives[s.name].status.state.value if s.name in archives else "",
             )
             for s in services.store.list_streams()
         }
@@ -104,7 +119,15 @@ class Feed:
             o.name: OperationLook(o, self._status(known.get(o.name), rates is not None))
             for o in services.store.list_operations()
         }
-        return Look(streams, operations, tuple(runtime.problems()), rates is not None)
+        replays = services.store.page_replays(stream=None, limit=_REPLAYS, offset=0)
+        return Look(
+            streams,
+            operations,
+            archives,
+            tuple(replays.items),
+            tuple(runtime.problems()),
+            rates is not None,
+        )
 
     def _status(self, status: OperationStatus | None, broker_up: bool) -> OperationStatus:  # noqa: FBT001
         """Return what is known of an operation; without the broker that is less."""

@@ -1,6 +1,7 @@
 """Pages: a template, what it shows, and headers that let nothing foreign in."""
 
 import shlex
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from manager.api.problems import STATUS
 from manager.console import numbers
 from manager.console.feed import Look
+from manager.console.forms import refused
 from manager.console.shown import shown, shown_letter, visible
 from manager.console.visitor import Console, Visitor
+from streams.errors import StreamsError
 
 _HERE = Path(__file__).resolve().parent
 STATIC = _HERE / "static"
@@ -83,11 +87,35 @@ def page(
     return answer
 
 
-def ask(
-    request: Request, person: Visitor, *, question: str, loss: str, deed: str, command: str
+def again(
+    request: Request,
+    template: str,
+    person: Visitor,
+    *,
+    form: Mapping[str, str],
+    error: StreamsError,
+    fields: Collection[str],
+    **values: Any,
 ) -> HTMLResponse:
-    """Return a page that asks before `deed`: a form for its own address, and the way back up."""
-    return page(request, "ask", person, question=question, loss=loss, deed=deed, command=command)
+    """Return a page with the form that was refused: as it was sent, what is wrong beside it."""
+    status = next(s for kind, s in STATUS if isinstance(error, kind))
+    filled = refused(form, error, fields)
+    return page(request, template, person, status, filled=filled, **values)
+
+
+def ask(
+    request: Request,
+    person: Visitor,
+    *,
+    question: str,
+    loss: str,
+    deed: str,
+    command: str,
+    back: str = "../",
+) -> HTMLResponse:
+    """Return a page that asks before `deed`: a form for its own address, and the way back."""
+    told: dict[str, Any] = {"question": question, "loss": loss, "deed": deed, "command": command}
+    return page(request, "ask", person, back=back, **told)
 
 
 def done(here: Console, place: str, said: str) -> RedirectResponse:

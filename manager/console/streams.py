@@ -36,15 +36,6 @@ def show_all(request: Request, here: Here, person: Person, asked: AskedTable) ->
     return page(request, "streams", person, look=look, table=table)
 
 
-@router.post("/")
-def create(here: Here, person: Person, form: Form) -> Response:
-    """Make a stream."""
-    name = names.check_name("stream", form.get("name", "").strip())
-    _, created = actions.create_stream(here.services, person.user, name)
-    said = f"stream {name} {'created' if created else 'exists already'}"
-    return done(here, f"/streams/{name}/", said)
-
-
 @router.get("/{name}/")
 def show(request: Request, here: Here, person: Person, name: Name) -> Response:
     """Show a stream: what comes, from whom, and where it goes."""
@@ -54,7 +45,7 @@ def show(request: Request, here: Here, person: Person, name: Name) -> Response:
         "stream",
         person,
         look=look,
-        stream=_stream(look, name),
+        stream=stream_of(look, name),
         makers=[o for o in look.operations.values() if o.made.output_stream == name],
         takers=[o for o in look.operations.values() if o.made.input_stream == name],
         others=_others(here, look, name),
@@ -64,7 +55,7 @@ def show(request: Request, here: Here, person: Person, name: Name) -> Response:
 @router.get("/{name}/rates/")
 def rates(here: Here, _: Person, name: Name) -> JSONResponse:
     """Return what came during the last ten minutes: pairs of milliseconds since 1970 and rate."""
-    _stream(here.feed.look(), name)
+    stream_of(here.feed.look(), name)
     found = here.services.runtime.broker.stream_history(name, age_s=_PAST_S, step_s=_STEP_S)
     return JSONResponse([[int(at_s * 1000), rate] for at_s, rate in found], headers=HEADERS)
 
@@ -85,7 +76,7 @@ def publish(here: Here, person: Person, name: Name, form: Form) -> Response:
 @router.get("/{name}/remove/")
 def ask_removal(request: Request, here: Here, person: Person, name: Name) -> Response:
     """Ask before a stream is removed."""
-    _stream(here.feed.look(), name)
+    stream_of(here.feed.look(), name)
     return ask(
         request,
         person,
@@ -103,7 +94,12 @@ def remove(here: Here, person: Person, name: Name, _: Form) -> Response:
     return done(here, "/streams/", f"stream {name} removed")
 
 
-def _stream(look: Look, name: str) -> StreamLook:
+def stream_of(look: Look, name: str) -> StreamLook:
+    """Return a stream.
+
+    Raises:
+        NotFoundError: there is none.
+    """
     if name not in look.streams:
         raise NotFoundError(f"there is no stream {name!r}")
     return look.streams[name]

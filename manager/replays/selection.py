@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from manager.replays.request import Position, ReplayRequest
 from streams.archive import SegmentKey, stream_prefix
@@ -100,6 +101,18 @@ def must_exist(objects: Objects, bucket: str, stream: str) -> None:
             f"stream {stream!r} has no archive in bucket {bucket!r}:"
             f" 'streamboss archive-stream {stream}' begins one"
         )
+
+
+def stored_since(
+    objects: Objects, bucket: str, stream: str, since_us: int, *, most: int
+) -> Iterator[tuple[int, int]]:
+    """Give when each segment of a stream began, in us since 1970, and its bytes: `most` of them."""
+    after = _first_after(stream, since_us)
+    for info in islice(objects.list(bucket, stream_prefix(stream), after=after), most):
+        try:
+            yield SegmentKey.parse(info.key).arrived_us, info.size
+        except ArchiveKeyError:
+            continue  # somebody else's object
 
 
 def _first_after(stream: str, us: int) -> str:

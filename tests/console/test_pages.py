@@ -21,7 +21,15 @@ OPERATION = {
     "input_stream": "in",
     "output_stream": "out",
 }
-EVERY = ["/", "/streams/", "/streams/in/", "/operations/", "/operations/upper/"]
+EVERY = [
+    "/",
+    "/streams/",
+    "/streams/in/",
+    "/streams/in/archive/",
+    "/operations/",
+    "/operations/upper/",
+]
+EVERY += ["/new/stream/", "/new/operation/"]
 EVERY += ["/operations/upper/dead-letters/", "/operations/upper/purge/", "/login/", "/nothing/"]
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m\u202egnp.exe\x9b0m"
 

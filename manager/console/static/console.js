@@ -60,5 +60,21 @@
       setTimeout(() => { button.textContent = "Copy"; }, 1500);
     }
   });
+
+  // The command that does what a form does follows what is typed, if that needs no quoting; what is
+  // in brackets is said only with something typed.
+  function follow(form) {
+    const shown = form.querySelector("[data-command]");
+    if (!shown) { return; }
+    const typed = (name) => form.elements[name]?.value.trim() ?? "";
+    const told = shown.dataset.command
+      .replace(/\[([^\]]*\{(\w+)\}[^\]]*)\]/g, (_, part, name) => (typed(name) ? part : ""))
+      .replace(/\{(\w+)\}/g, (_, name) => (
+        /^[\w.:+\/-]+$/.test(typed(name)) ? typed(name) : name.toUpperCase()));
+    shown.querySelector("code").textContent = told;
+    shown.querySelector("button").setAttribute("aria-label", `Copy the command ${told}`);
+  }
+  document.addEventListener("input", (typed) => typed.target.form && follow(typed.target.form));
+  for (const form of document.forms) { follow(form); }
   listen();
 })();

@@ -1,0 +1,90 @@
+"""Making streams and operations in the browser: the forms, and what is wrong with them."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from manager.console.forms import Filled, refused
+from manager.errors import ConflictError, InvalidError
+from manager.model import Role
+from tests.console.looking import People, obstacles, too_wide
+from tests.manager.serving import Api
+
+UPPER = {"definition": {"name": "Upper", "application": "any", "exec": "tr [a-z] [A-Z]"}}
+
+
+@pytest.fixture(scope="module")
+def defined(served: Api) -> Api:
+    """A process definition."""
+    assert served.post("/api/process_definition/", UPPER).status_code == 201
+    return served
+
+
+def test_each_problem_is_beside_its_field() -> None:
+    problems = ["name: too long", "instances.min: must be 1 or more", "one: of no field"]
+    filled = refused({"name": "x"}, InvalidError(problems), ("name", "instances"))
+    assert filled.wrong("name") == ["too long"]
+    assert filled.wrong("instances") == ["must be 1 or more"]
+    assert filled.wrong("") == ["one: of no field"]
+    assert filled.of("name") == "x"
+    assert refused({}, ConflictError("in use"), ()).wrong("") == ["in use"]
+    assert Filled().wrong("name") == ()
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_a_stream_and_an_operation_are_made_in_the_browser(
+    defined: Api, people: People, width: int
+) -> None:
+    page = people.enter("/streams/", width=width)
+    page.get_by_role("link", name="New stream").click()
+    page.get_by_label("Name", exact=True).fill(f"made-{width}")
+    expect(page.locator("[data-command] code")).to_have_text(
+        f"streamboss create-stream made-{width}"
+    )
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page.get_by_role("status").first).to_have_text(f"stream made-{width} created")
+    page.goto(f"{defined.url}/operations/")
+    page.get_by_role("link", name="New operation").click()
+    page.get_by_label("Name", exact=True).fill(f"upper-{width}")
+    page.get_by_label("Takes from stream", exact=True).fill(f"made-{width}")
+    page.get_by_label("Puts onto stream", exact=True).fill(f"new-{width}")
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Operation upper-{width}")
+    made = defined.get(f"/api/operations/upper-{width}/").json()
+    assert (made["input_stream"], made["output_stream"]) == (f"made-{width}", f"new-{width}")
+    assert made["demand"] == "consumers"
+
+
+def test_a_form_comes_back_with_what_is_wrong_beside_each_field(
+    defined: Api, people: People
+) -> None:
+    page = people.enter("/new/operation/?definition=1&input=same", width=360)
+    page.get_by_label("Name", exact=True).fill("no spaces <b>")
+    page.get_by_label("Puts onto stream", exact=True).fill("same")
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page.get_by_role("alert").first).to_contain_text("Nothing was done")
+    assert "use A-Z" in _wrong(page, "Name")
+    assert "must differ from input_stream" in _wrong(page, "Puts onto stream")
+    assert _wrong(page, "Takes from stream") == ""
+    expect(page.get_by_label("Name", exact=True)).to_have_value("no spaces <b>")
+    expect(page.get_by_label("Program", exact=True)).to_have_value("1")
+    assert obstacles(page) == []
+    assert too_wide(page) <= 0
+    page.get_by_label("Name", exact=True).fill("mended")
+    page.get_by_label("Puts onto stream", exact=True).fill("other")
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Operation mended")
+
+
+def test_who_may_only_look_is_offered_no_form(defined: Api, people: People) -> None:
+    page = people.enter("/streams/", user=defined.add_user("vera", Role.VIEWER))
+    assert page.get_by_role("link", name="New stream").count() == 0
+    page.goto(f"{defined.url}/new/stream/")
+    expect(page.get_by_role("alert").last).to_contain_text("may only look")
+
+
+def _wrong(page: Page, label: str) -> str:
+    """Return what is said to be wrong with a field, where screen readers find it."""
+    field = page.get_by_label(label, exact=True)
+    about = page.locator(f"#{field.get_attribute('aria-describedby')} .wrong")
+    assert (field.get_attribute("aria-invalid") == "true") == bool(about.count())
+    return " ".join(about.all_inner_texts())
