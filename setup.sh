@@ -9,6 +9,7 @@ need() { # need FILE PACKAGE
 need /usr/lib/rabbitmq/bin/rabbitmq-server rabbitmq-server
 need /usr/bin/amqp-publish amqp-tools
 need /usr/bin/unshare util-linux
+need /usr/bin/bwrap bubblewrap
 need /usr/bin/curl curl
 need /usr/bin/stdbuf coreutils
 # the local cloud

@@ -14,7 +14,7 @@ from agent.operator.command import command, environment, folder_problem, message
 from agent.operator.launcher import Launcher
 from agent.operator.payload import from_stdout, to_stdin
 from agent.operator.reaper import Reaper
-from agent.operator.settle import Settling
+from agent.operator.sandbox import sandbox_of
 from agent.operator.spawn import CannotRunError
 from agent.operator.tail import LogLines
 from agent.operator.worker import Worker
@@ -131,8 +131,17 @@ def _desk(definition: ProcessDefinition, scratch: str) -> Iterator[_Desk]:
         if not problem:
             os.chdir(folder)
         found = command(definition, env["PATH"])
-        launcher = Launcher(loop, reaper, found.words, env, definition.limits, LogLines())
-        yield _Desk(loop, launcher, problem or found.problem or "")
+        launcher = Launcher(
+            loop,
+            reaper,
+            found.words,
+            env,
+            definition.limits,
+            LogLines(),
+            sandbox=sandbox_of(definition, scratch),
+        )
+        problem = problem or found.problem or launcher.problem() or ""
+        yield _Desk(loop, launcher, problem)
     finally:
         os.chdir(before)
         reaper.close()
@@ -244,7 +253,9 @@ class _Service:
         except CannotRunError as error:
             self._run.problem = str(error)
             return
-        self._settling = Settling(self._worker.pid, settle_s=self._definition.settle_s, strays=list)
+        self._settling = self._desk.launcher.settling(
+            self._worker.pid, settle_s=self._definition.settle_s, strays=list
+        )
         self._desk.loop.call_soon(self._look)
         _serve(self._desk.loop, self._worker.child, self._run, None)
         self._run.problem = self._worker.cut or self._shortcoming()

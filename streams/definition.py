@@ -44,6 +44,13 @@ class Replies(StrEnum):
     ONE = "one"
 
 
+class Sandboxing(StrEnum):
+    """What is built around a program: nothing; or no network, nothing to write but its folder."""
+
+    NONE = "none"
+    STRICT = "strict"
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -78,6 +85,7 @@ class ProcessDefinition(_Strict):
     output_content_type: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     max_output_bytes: Annotated[int, Field(ge=1)] = 1024**3
     limits: Limits = Limits()
+    sandbox: Sandboxing = Field(default=Sandboxing.NONE, strict=False)
     settle_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 2
 
     @field_validator("application")

@@ -72,7 +72,7 @@ class Answers:
             FramingError: that isn't one answer for each input.
         """
         if not data:
-            self._worker.cut_off("closed its stdout")
+            self._worker.fell_silent()
             return
         self._match(self._decoder.feed(data))
 

@@ -16,6 +16,7 @@ from agent.operator.outbox import Outbox
 from agent.operator.parts import Parts, Runner
 from agent.operator.reaper import Reaper
 from agent.operator.report import Reporter
+from agent.operator.sandbox import sandbox_of
 from agent.operator.service import Service, service_prefetch
 from agent.operator.single import Single, single_prefetch
 from agent.operator.storage import Storage
@@ -68,6 +69,7 @@ def assemble(
             definition.limits,
             reporter.log,
             connect.run_as,
+            sandbox_of(definition, connect.scratch),
         ),
         definition=definition,
         intake=intake,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from agent.operator import sandbox
 from agent.operator.reaper import Reaper, kill_group
 from agent.operator.spawn import Pipes
 from agent.operator.tail import LogLines, Stderr
@@ -56,6 +57,7 @@ class Child:
         pipes: Pipes,
         log: LogLines,
         *,
+        sandboxed: bool,
         on_output: Callable[[bytes], None],
         on_end: Callable[[Exit], None],
     ) -> None:
@@ -67,6 +69,7 @@ class Child:
         #: called after each round of reading
         self.on_read: Callable[[], None] = lambda: None
         self.over = False
+        self._sandboxed = sandboxed
         self._loop = loop
         self._on_output = on_output
         self._on_end = on_end
@@ -105,13 +108,17 @@ class Child:
     def end(self) -> None:
         """End the whole group: SIGTERM, and soon SIGKILL."""
         if not self.over:
-            kill_group(self.pid, signal.SIGTERM)
+            # of a sandbox only the program: its monitor would take it along at once
+            group = sandbox.group(self.pid) if self._sandboxed else self.pid
+            kill_group(group, signal.SIGTERM)
             self._loop.cancel(self._timer)
             self._timer = self._loop.call_later(TERM_GRACE_S, self.kill)
 
     def kill(self) -> None:
         """End the whole group at once; `on_end` follows when it is reaped."""
         if not self.over:
+            if self._sandboxed:
+                kill_group(sandbox.group(self.pid), signal.SIGKILL)
             kill_group(self.pid, signal.SIGKILL)
             if self.exit is not None:
                 self._finish()
@@ -155,6 +162,8 @@ class Child:
         self._close_errors()
         self.errors.end()
         assert self.exit is not None  # noqa: S101 - both callers have seen it
+        if self._sandboxed:
+            self.exit = Exit(sandbox.exit_code(self.exit.code, self.errors.tail.last_line()))
         self._on_end(self.exit)
 
     def _read_errors(self) -> None:

@@ -1,11 +1,13 @@
 """How an operation's program is started, again and again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from agent.operator.child import Child, Exit
 from agent.operator.command import as_user, limited
 from agent.operator.reaper import Reaper
+from agent.operator.sandbox import Sandbox
+from agent.operator.settle import Settling
 from agent.operator.spawn import Stdin, spawn
 from agent.operator.tail import LogLines
 from streams.broker import EventLoop
@@ -24,6 +26,8 @@ class Launcher:
     log: LogLines
     #: the user who runs it; None: ours
     run_as: str | None = None
+    #: what is built around it, or nothing
+    sandbox: Sandbox | None = None
 
     def start(
         self,
@@ -39,7 +43,29 @@ class Launcher:
             CannotRunError: the kernel refused.
         """
         environment = {**self.environment, **extra}
-        words = as_user(limited(self.words, self.limits), self.run_as)
-        pipes = spawn(words, environment, stdin)
-        child = Child(self.loop, self.reaper, pipes, self.log, on_output=on_output, on_end=on_end)
+        words = limited(self.words, self.limits)
+        if self.sandbox is not None:
+            words = self.sandbox.wrapped(words)
+        pipes = spawn(as_user(words, self.run_as), environment, stdin)
+        child = Child(
+            self.loop,
+            self.reaper,
+            pipes,
+            self.log,
+            sandboxed=self.sandbox is not None,
+            on_output=on_output,
+            on_end=on_end,
+        )
         return child, pipes.stdin
+
+    def problem(self) -> str | None:
+        """Say why the program can't be run with what is around it, or None."""
+        if self.sandbox is None:
+            return None
+        return self.sandbox.problem(self.words[0], self.run_as)
+
+    def settling(
+        self, pid: int, *, settle_s: float, strays: Callable[[], Iterable[int]]
+    ) -> Settling:
+        """Return what finds out whether a program that was started has done all it was given."""
+        return Settling(pid, settle_s=settle_s, strays=strays, sandboxed=self.sandbox is not None)

@@ -61,8 +61,6 @@ class Operator:
         if found.problem is not None:
             self._parts.health.broken(found.problem)
             return
-        os.chdir(self._folder)
-        self._parts.launcher.words = found.words
         if not self._consuming and not self._draining:
             self._consuming = True
             self._parts.intake.start()
@@ -127,7 +125,11 @@ class Operator:
             return Command((), problem)
         # a relative program is meant from the folder that it will run in
         os.chdir(self._folder)
-        return command(self._assigned.definition, self._parts.launcher.environment["PATH"])
+        found = command(self._assigned.definition, self._parts.launcher.environment["PATH"])
+        if found.problem is not None:
+            return found
+        self._parts.launcher.words = found.words
+        return Command(found.words, self._parts.launcher.problem())
 
     def _refused(self, item: Item) -> bool:
         parts = self._parts

@@ -145,8 +145,9 @@ class Service:
         return slot
 
     def _make_settling(self, pid: int) -> Settling:
-        return Settling(
-            pid, settle_s=self._parts.definition.settle_s, strays=self._parts.launcher.reaper.strays
+        launcher = self._parts.launcher
+        return launcher.settling(
+            pid, settle_s=self._parts.definition.settle_s, strays=launcher.reaper.strays
         )
 
     def _start_workers(self) -> None:

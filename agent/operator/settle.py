@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
+from agent.operator.sandbox import programs
+
 _X86 = {
     "read": (0, 19, 275),  # read, readv, splice
     "child": (61, 247),  # wait4, waitid
@@ -147,8 +149,16 @@ def _read(path: str) -> str:
 class Settling:
     """Asks the question of one program again and again, with the time rule's memory."""
 
-    def __init__(self, pid: int, *, settle_s: float, strays: Callable[[], Iterable[int]]) -> None:
+    def __init__(
+        self,
+        pid: int,
+        *,
+        settle_s: float,
+        strays: Callable[[], Iterable[int]],
+        sandboxed: bool = False,
+    ) -> None:
         self._pid = pid
+        self._sandboxed = sandboxed
         self._settle_s = settle_s
         self._strays = strays
         self._marks: tuple[str, ...] = ()
@@ -169,11 +179,14 @@ class Settling:
 
     def _look(self) -> Look:
         """Look; where several threads could hand work to one another, twice."""
-        shown = look([self._pid])
+        roots = programs(self._pid) if self._sandboxed else [self._pid]
+        if not roots:
+            return Look(Stillness.WORKING, ())  # the sandbox isn't built yet
+        shown = look(roots)
         if shown.stillness is Stillness.WORKING:
             return shown
-        group = [self._pid, *self._group()]
-        if len(group) > 1:
+        group = [*roots, *self._group()]
+        if len(group) > len(roots):
             shown = look(group)
         if len(shown.marks) > 1 and look(group) != shown:
             return Look(Stillness.WORKING, ())

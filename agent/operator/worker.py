@@ -17,6 +17,8 @@ from streams.framing import Framing, encode, encode_pieces
 _UNWRITTEN_BYTES = 256 * 1024
 #: A program that closed its stdin and goes on is ended after so long.
 _DEAF_S = 2.0
+#: One that closed its stdout has most likely ended, and how is about to be known.
+_SILENT_S = 0.3
 
 
 class Worker:
@@ -146,6 +148,14 @@ class Worker:
                 self._behind.popleft()
             else:
                 self._unwritten += piece
+
+    def fell_silent(self) -> None:
+        """End a program that closed its stdout, if it goes on: it can give no answer any more."""
+        self._loop.call_later(_SILENT_S, self._silent)
+
+    def _silent(self) -> None:
+        if not self.child.over:
+            self.cut_off("closed its stdout")
 
     def _deaf(self) -> None:
         if not self.child.over:

@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from tests.agent.cases import Case, Outcome
+from tests.agent.sandbox_cases import SANDBOX
 from tests.agent.service_cases import SERVICE
 from tests.agent.single_cases import SINGLE
 from tests.rabbit import BrokerNode
@@ -49,4 +50,9 @@ def test_single(case: Case, outcomes: Outcomes) -> None:
 
 @pytest.mark.parametrize("case", SERVICE, ids=lambda case: case.says)
 def test_service(case: Case, outcomes: Outcomes) -> None:
+    case.judge(outcomes[case.says].result())
+
+
+@pytest.mark.parametrize("case", SANDBOX, ids=lambda case: case.says)
+def test_sandbox(case: Case, outcomes: Outcomes) -> None:
     case.judge(outcomes[case.says].result())

@@ -1,11 +1,16 @@
 """A definition's program on the desk, without a broker."""
 
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from agent import trial
+from agent.operator.sandbox import Sandbox
 from streams.definition import ProcessDefinition
 
 
@@ -79,12 +84,12 @@ def test_a_service_answers_before_the_next_message_is_there() -> None:
 
 def test_waiting_for_more_input_is_no_time_out() -> None:
     def slow() -> Iterator[bytes | None]:
-        until = time.monotonic() + 1
+        until = time.monotonic() + 1.5
         yield b"x"
         while time.monotonic() < until:
             yield None
 
-    assert trial.run(_definition("cat", process_type="service", timeout=0.3), slow()).ok
+    assert trial.run(_definition("cat", process_type="service", timeout=0.7), slow()).ok
 
 
 def test_a_service_that_ends_by_itself_has_failed() -> None:
@@ -104,3 +109,39 @@ def test_with_replies_one_answers_are_counted(exec_: str, problem: str) -> None:
     definition = _definition(exec_, process_type="service", replies="one")
     (run,) = trial.run(definition, [b"a", b"b"]).runs
     assert run.problem == problem
+
+
+def test_a_sandbox_is_the_same_on_the_desk() -> None:
+    result = trial.run(_definition("ls -A /run; ls /tmp | wc -l", sandbox="strict"), [b"x"])
+    # /run is empty, and /tmp holds only the way to the program's own folder
+    assert result.outputs == [b"1"]
+
+
+@pytest.mark.parametrize("kind", ["single", "service"])
+def test_where_the_kernel_gives_no_namespaces_a_sandbox_says_so(kind: str) -> None:
+    # Given a place without rights and without user namespaces
+    fields = f"exec='cat', sandbox='strict', process_type={kind!r}"
+    script = f"""
+from agent import trial
+from streams.definition import ProcessDefinition
+line = ProcessDefinition(name='n', application='a', {fields})
+print(trial.run(line, [b'x']).runs[0].problem)
+"""
+    place = "echo 0 >/proc/sys/user/max_user_namespaces; exec setpriv --bounding-set=-all"
+    command = f'{place} --inh-caps=-all {sys.executable} -c "$0"'
+    # When a program is to run in a sandbox there, then the reason is one line
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "sh", "-c", command, script],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert re.fullmatch(r"sandbox 'strict' isn't possible here: .+\n", done.stdout)
+
+
+def test_what_a_sandbox_hides_is_said(tmp_path: Path) -> None:
+    sandbox = Sandbox(home=str(tmp_path), folder=str(tmp_path))
+    hidden = sandbox.problem("/tmp/somebodys/program", None)
+    assert hidden is not None
+    assert "hidden" in hidden
+    assert sandbox.problem(f"{tmp_path}/program", None) is None

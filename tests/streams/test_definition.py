@@ -49,6 +49,7 @@ def test_a_definition_survives_being_stored() -> None:
         "retries": 0,
         "output_content_type": "application/json",
         "limits": {"cpu_s": 1, "memory_bytes": 10**9, "files": 64},
+        "sandbox": "strict",
         "settle_s": 0.5,
         "description": "d",
         "max_output_bytes": 10,

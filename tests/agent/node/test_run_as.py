@@ -27,14 +27,19 @@ def folder() -> Iterator[Path]:
 
 
 @root
-@pytest.mark.parametrize("kind", ["single", "service"])
+@pytest.mark.parametrize(
+    ("kind", "sandbox"), [("single", "none"), ("service", "none"), ("service", "strict")]
+)
 def test_programs_run_as_somebody_who_cannot_read_the_agents_file(
-    manager: Manager, folder: Path, kind: str
+    manager: Manager, folder: Path, kind: str, sandbox: str
 ) -> None:
     program = folder / "program.sh"
     tries = f"cat {folder}/agent.json"
-    program.write_text(f"while read x; do echo $(id -un) $x; touch mine; {tries} || true; done")
-    line = definition(f"sh {program}", process_type=kind, settle_s=0)
+    program.write_text(f"while read x; do echo $(id -un) $x; touch ~/mine; {tries} || true; done")
+    # a sandbox hides /tmp, where pytest is, but for the folder that the program begins in
+    line = definition(
+        f"sh {program}", process_type=kind, settle_s=0, sandbox=sandbox, cwd=str(folder)
+    )
     with running_agent(folder, manager.node_url, run_as=OTHER) as agent:
         manager.heard()
         manager.assign(assigned(definition=line))
