@@ -13,11 +13,21 @@ from manager.rates import RateMeter, Rates, summed
 from manager.reconcile.verdicts import Verdict
 from manager.replays.state import UNFINISHED, ReplayState
 from streams import names
-from streams.control import OperatorReport
+from streams.control import LATE_S, LOST_S, OperatorReport
 from streams.names import QueueRole
 
 #: Backlog unacknowledged included, and dead letters, of each operation.
 Depths = Mapping[str, tuple[int, int]]
+#: What is behind a node's state.
+_NODE_REASONS = {
+    NodeState.BOOTING: "its agent begins",
+    NodeState.READY: "its agent is heard",
+    NodeState.LATE: f"not heard for {LATE_S:g} s",
+    NodeState.LOST: f"not heard for {LOST_S:g} s: its operations go elsewhere",
+    NodeState.DRAINING: "it finishes what it has, and takes nothing new",
+    NodeState.GONE: "its agent ended",
+    NodeState.OUTDATED: "its agent speaks another version",
+}
 #: What becomes of a replay that is forgotten before its end.
 _CANCELLED = "cancelled"
 
@@ -96,7 +106,9 @@ class Board:
         """Keep each node's state; return an event for each change."""
         before, self._nodes = self._nodes, dict(nodes)
         return [
-            events.state_changed("node", name, before=before.get(name), after=state, reason="")
+            events.state_changed(
+                "node", name, before=before.get(name), after=state, reason=_NODE_REASONS[state]
+            )
             for name, state in nodes.items()
             if before.get(name) is not state
         ]

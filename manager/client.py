@@ -182,6 +182,14 @@ class ManagerClient:
         config: Json = self._json("POST", "nodes/", {"name": name, **options})["config"]
         return config
 
+    def drain_node(self, name: str, *, draining: bool) -> Json:
+        """Let a node take nothing new, or take again; return it."""
+        return self._json("PATCH", _path("nodes", name), {"draining": draining})
+
+    def remove_node(self, name: str, *, at_once: bool = False) -> None:
+        """Remove a node; a machine that was launched is drained before, unless `at_once`."""
+        self._json("DELETE", _path("nodes", name) + ("?now=true" if at_once else ""))
+
     def renew_node(self, name: str, clock: Mapping[str, Any]) -> Json:
         """Restart a clock of a launched machine; return the node, with a `warning` or none."""
         return self._json("POST", _path("nodes", name, "renew"), clock)

@@ -173,5 +173,7 @@ def _status(name: str, seen: _Seen, now_s: float) -> NodeStatus:
         operations=tuple(sorted({r.operation for r in said.operators})),
         started_at=datetime.fromtimestamp(said.started_at, UTC) if said.started_at else None,
         cpu_percent=said.cpu_percent,
+        cores=said.cores,
         memory_bytes=said.memory_bytes,
+        memory_total_bytes=said.memory_total_bytes,
     )

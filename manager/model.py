@@ -215,11 +215,20 @@ class ArchiveStatus:
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
-    """A node that was added; what it is and does comes from its heartbeats."""
+    """A node that was added; what it is and does comes from its heartbeats.
+
+    `draining`: a person wants it to take nothing new.
+    """
 
     name: str
     owner: str
     added_at: datetime
+    draining: bool = False
+
+    def state(self, heard: NodeState) -> NodeState:
+        """Return its state, by what is heard of it: told to drain, it takes nothing new."""
+        works = heard in {NodeState.READY, NodeState.LATE}
+        return NodeState.DRAINING if self.draining and works else heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +259,9 @@ class NodeStatus:
     last_seen: datetime | None = None
     started_at: datetime | None = None
     cpu_percent: float | None = None
+    cores: int | None = None
     memory_bytes: int | None = None
+    memory_total_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -146,8 +147,12 @@ class Runtime:
     def nodes(self) -> list[NodeStatus]:
         """Return how each node is, those never heard of included."""
         heard = self._fleet.statuses()
-        added = [record.name for record in self._store.list_nodes()]
-        return [heard.get(name) or NodeStatus(name, NodeState.GONE, offers=()) for name in added]
+        return [
+            replace(status, state=record.state(status.state))
+            if (status := heard.get(record.name))
+            else NodeStatus(record.name, NodeState.GONE, offers=())
+            for record in self._store.list_nodes()
+        ]
 
     def forget_node(self, name: str) -> None:
         """Forget a node that was removed."""
@@ -235,11 +240,15 @@ class Runtime:
             self._watch.refresh()
         operations = self._store.list_operations()
         self._archives = self._store.list_archives()
-        added = {record.name for record in self._store.list_nodes()}
+        added = {record.name: record for record in self._store.list_nodes()}
         self._ensure(operations)
-        nodes = [view for view in self._fleet.views() if view.name in added]
+        nodes = [
+            replace(view, state=added[view.name].state(view.state))
+            for view in self._fleet.views()
+            if view.name in added
+        ]
         load = self._board.load(self._fleet.reports(), operation_depths(self._read_depths()))
-        made = self._planned(self._observed(operations, nodes, added, load, about))
+        made = self._planned(self._observed(operations, nodes, added.keys(), load, about))
         problems: list[str] = []
         if self._term is not None:
             self._memory = made.memory
@@ -265,7 +274,7 @@ class Runtime:
         self,
         operations: list[Operation],
         nodes: list[NodeView],
-        added: set[str],
+        added: AbstractSet[str],
         load: Load,
         about: Seen,
     ) -> Observed:
@@ -299,7 +308,7 @@ class Runtime:
             self.broker.ensure(streams, [o.name for o in operations], recorded)
             self._ensured = True
 
-    def _settled(self, added: set[str]) -> bool:
+    def _settled(self, added: AbstractSet[str]) -> bool:
         """Whether all demand was seen, and each node was heard or had its time to speak.
 
         Once so, always so: a node added later has nothing that could be overlooked.

@@ -128,7 +128,9 @@ class Heartbeat(_Said):
     state: str = "ready"
     started_at: float = 0.0
     cpu_percent: float | None = None
+    cores: int | None = None
     memory_bytes: int | None = None
+    memory_total_bytes: int | None = None
     operators: tuple[OperatorReport, ...] = ()
 
 

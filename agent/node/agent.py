@@ -1,6 +1,7 @@
 """The node agent: one loop over the broker, the operators' pipes, signals and timers."""
 
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -148,6 +149,7 @@ class NodeAgent:
         if not self._link.can_send:
             return
         self._announced_at = time.monotonic()
+        used, total = memory_bytes()
         heartbeat = Heartbeat(
             node=self._config.name,
             incarnation=self._link.incarnation,
@@ -157,7 +159,9 @@ class NodeAgent:
             state=self._state,
             started_at=self._started_at,
             cpu_percent=self._cpu_percent,
-            memory_bytes=memory_bytes(),
+            cores=os.cpu_count(),
+            memory_bytes=used,
+            memory_total_bytes=total,
             operators=self._operators.reports(),
         )
         self._link.publish(heartbeat_key(self._config.name), encode(heartbeat))

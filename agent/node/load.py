@@ -24,14 +24,14 @@ class Load:
         return round(100 * min(1.0, max(0.0, (busy - last_busy) / (total - last_total))), 1)
 
 
-def memory_bytes() -> int | None:
-    """Return the machine's memory in use, caches not counted."""
+def memory_bytes() -> tuple[int | None, int | None]:
+    """Return the machine's memory in use, caches not counted, and all that it has."""
     try:
         lines = _MEMINFO.read_text().splitlines()
         kib = {name: int(rest.split()[0]) for name, _, rest in (s.partition(":") for s in lines)}
-        return (kib["MemTotal"] - kib["MemAvailable"]) * 1024
+        return (kib["MemTotal"] - kib["MemAvailable"]) * 1024, kib["MemTotal"] * 1024
     except (OSError, ValueError, LookupError):
-        return None
+        return None, None
 
 
 def _ticks() -> tuple[int, int]:

@@ -17,21 +17,29 @@ def add_node(services: Services, user: User, name: str) -> list[str]:
     return addresses
 
 
-def remove_node(services: Services, user: User, name: str) -> bool:
+def remove_node(services: Services, user: User, name: str, *, at_once: bool = False) -> bool:
     """Remove a node; its connections are closed, its operations go elsewhere.
 
     Returns:
-        True for a machine that the manager launched: it is drained, terminated, and then removed.
+        True for a machine that the manager launched: it is drained, terminated, and then removed;
+        `at_once` isn't drained.
     """
     must_be_admin(user)
     launched = services.store.find_machine(name) is not None
     if launched:
-        services.store.drain_machine(name, f"removed by {user.name}", datetime.now(UTC))
-        services.runtime.poke()
+        why, now = f"removed by {user.name}", datetime.now(UTC)
+        services.store.end_machine(name, why, now, at_once=at_once)
     else:
         topology.remove_node(services, name)
-    note(services, user, "node.removed", name)
+    note(services, user, "node.removed", name, launched=launched, at_once=at_once)
     return launched
+
+
+def drain_node(services: Services, user: User, name: str, *, draining: bool) -> None:
+    """Let a node take nothing new and finish what it has, or take again."""
+    must_be_admin(user)
+    if services.store.drain_node(name, draining=draining):
+        note(services, user, "node.drained" if draining else "node.resumed", name)
 
 
 def renew_node(services: Services, user: User, name: str, hours: float | None) -> str:

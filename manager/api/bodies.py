@@ -139,6 +139,12 @@ class NodeBody(Strict):
     slots: Annotated[int, Field(ge=1, le=10_000)] = 200
 
 
+class NodePatch(Strict):
+    """What may change about a node: whether it takes nothing new."""
+
+    draining: bool
+
+
 class RenewalBody(Strict):
     """Which clock of a launched machine starts anew: its lease, by hours, or its idle time."""
 
@@ -271,6 +277,7 @@ KINDS: Sequence[type[BaseModel]] = (
     OperationBody,
     OperationPatch,
     NodeBody,
+    NodePatch,
     RenewalBody,
     UserBody,
     UserPatch,

@@ -13,15 +13,13 @@ from manager.model import (
     DeadLetter,
     Definition,
     LogEntry,
-    NodeRecord,
-    NodeState,
-    NodeStatus,
     Operation,
     OperationStatus,
     Stream,
     Token,
     User,
 )
+from manager.nodes import Node
 from manager.replays.state import Replay
 from streams.archive.keys import time_of
 
@@ -124,18 +122,14 @@ def replay(value: Replay) -> Json:
     }
 
 
-def node(
-    name: str,
-    record: NodeRecord | None,
-    status: NodeStatus | None,
-    launched: MachineRecord | None = None,
-) -> Json:
+def node(value: Node) -> Json:
     """Show a node: what was added, what was heard of it, and the machine that was launched."""
-    heard = status or NodeStatus(name, NodeState.BOOTING, offers=())
+    heard = value.status
     return {
-        "name": name,
-        "owner": record.owner if record else None,
-        "added_at": _instant(record.added_at) if record else None,
+        "name": value.name,
+        "owner": value.record.owner,
+        "added_at": _instant(value.record.added_at),
+        "draining": value.record.draining,
         "state": heard.state.value,
         "incarnation": heard.incarnation,
         "slots": heard.slots,
@@ -144,9 +138,11 @@ def node(
         "last_seen": _instant(heard.last_seen),
         "started_at": _instant(heard.started_at),
         "cpu_percent": heard.cpu_percent,
+        "cores": heard.cores,
         "memory_bytes": heard.memory_bytes,
-        **_machine(launched),
-        "resource_uri": f"/api/nodes/{name}/",
+        "memory_total_bytes": heard.memory_total_bytes,
+        **_machine(value.machine),
+        "resource_uri": f"/api/nodes/{value.name}/",
     }
 
 

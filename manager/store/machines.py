@@ -96,11 +96,12 @@ class MachineQueries(Database):
                     _count_failed_boot(session, ending.node)
             return True
 
-    def drain_machine(self, node: str, why: str, now: datetime) -> None:
-        """Have a machine drained, and then ended, because a person wants it so."""
+    def end_machine(self, node: str, why: str, now: datetime, *, at_once: bool) -> None:
+        """Have a machine drained and then ended, or ended at once, because a person wants it so."""
         with self._writing() as session:
             _row(session, node)
-            _move(session, [Ending(node, why)], Phase.DRAINING, now)
+            to = Phase.ENDING if at_once else Phase.DRAINING
+            _move(session, [Ending(node, why)], to, now)
 
     def restart_idle(self, node: str, now: datetime) -> None:
         """Let the idle time of a machine begin anew, if it is idle."""

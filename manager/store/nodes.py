@@ -40,6 +40,14 @@ class NodeQueries(Database):
             rows = session.scalars(select(NodeRow).order_by(NodeRow.name))
             return [to_node(row) for row in rows]
 
+    def drain_node(self, name: str, *, draining: bool) -> bool:
+        """Let a node take nothing new, or take again; say whether that changes anything."""
+        with self._writing() as session:
+            row = _row(session, name)
+            changed = row.draining is not draining
+            row.draining = draining
+            return changed
+
     @contextmanager
     def removed_node(self, name: str) -> Iterator[None]:
         """Forget a node if the block, which deletes its broker user, succeeds."""
@@ -51,7 +59,7 @@ class NodeQueries(Database):
 
 def to_node(row: NodeRow) -> NodeRecord:
     """Return the row as a value."""
-    return NodeRecord(name=row.name, owner=row.owner, added_at=row.added_at)
+    return NodeRecord(name=row.name, owner=row.owner, added_at=row.added_at, draining=row.draining)
 
 
 def _row(session: Session, name: str) -> NodeRow:

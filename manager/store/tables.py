@@ -199,12 +199,13 @@ class ReplayRow(Base):
 
 
 class NodeRow(Base):
-    """A node that was added."""
+    """A node that was added; `draining`: a person wants it to take nothing new."""
 
     __tablename__ = "nodes"
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
     owner: Mapped[str] = mapped_column(String(100))
     added_at: Mapped[datetime] = mapped_column(Instant, default=now)
+    draining: Mapped[bool] = mapped_column(default=False)
 
 
 class MachineRow(Base):

@@ -137,9 +137,9 @@ def test_only_a_machine_of_the_managers_is_drained_or_kept_busy(store: Store) ->
     decide(store, ready=("resize-1",), idle={"resize-1": NOW})
     store.restart_idle("resize-1", LATER)
     assert store.get_machine("resize-1").idle_since == LATER
-    store.drain_machine("resize-1", "removed by ada", LATER)
+    store.end_machine("resize-1", "removed by ada", LATER, at_once=False)
     assert store.get_machine("resize-1").phase is Phase.DRAINING
-    for call in (store.get_machine, lambda node: store.drain_machine(node, "", LATER)):
+    for call in (store.get_machine, lambda node: store.end_machine(node, "", LATER, at_once=True)):
         with pytest.raises(NotFoundError, match="'n9' is no machine that the manager launched"):
             call("n9")
 

@@ -14,7 +14,7 @@ from tools import console, names
 from tools.commands.arguments import AsJson, Yes
 
 app = typer.Typer()
-node = typer.Typer(help="Add, remove and list the machines that have an agent.")
+node = typer.Typer(help="Add, drain, renew, remove and list the machines that have an agent.")
 app.add_typer(node, name="node", no_args_is_help=True)
 _COLUMNS = (
     "name",
@@ -98,8 +98,13 @@ def remove(
     name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=names.nodes)],
     *,
     yes: Yes = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="Terminate a launched machine without draining it.")
+    ] = False,
 ) -> None:
     """Remove a machine: its agent can't connect any more, its operations go elsewhere.
+
+    One that the manager launched is drained and terminated.
 
     Example: streamboss node remove rack-1
     """
@@ -108,11 +113,36 @@ def remove(
         operations = found["operations"]
         at_work = f", which runs {', '.join(operations)}" if operations else ""
         console.agree(f"remove node {name!r}{at_work}?", yes=yes)
-        manager.delete("nodes", name)
+        manager.remove_node(name, at_once=now)
     if found["cloud"]:
-        console.say(f"node {name!r} is drained, and then its machine is terminated")
+        drained = "" if now else "drained, and then "
+        console.say(f"node {name!r} is {drained}terminated")
     else:
         console.say(f"node {name!r} removed")
+
+
+@node.command("drain")
+def drain(name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=names.nodes)]) -> None:
+    """Let a machine take nothing new: it finishes what it has, its operations go elsewhere.
+
+    Example: streamboss node drain rack-1
+    """
+    with console.manager() as manager:
+        manager.drain_node(name, draining=True)
+    console.say(f"node {name!r} takes nothing new: 'streamboss node resume {name}' undoes that")
+
+
+@node.command("resume")
+def resume(
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=names.nodes)],
+) -> None:
+    """Let a machine that was drained take operations again.
+
+    Example: streamboss node resume rack-1
+    """
+    with console.manager() as manager:
+        manager.drain_node(name, draining=False)
+    console.say(f"node {name!r} takes operations again")
 
 
 @node.command("renew")

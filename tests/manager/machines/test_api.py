@@ -5,6 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from manager.machines.model import Decisions, Ending, MachineRecord, Phase
+from streams import control, names
+from streams.broker import Session
+from streams.control import Heartbeat
+from streams.message import Message
 from streams.settings import Settings
 from tests.eventually import eventually
 from tests.manager.serving import Api
@@ -60,6 +64,41 @@ def test_a_launched_node_that_is_removed_is_drained_first(launched: Api) -> None
     node = launched.get("/api/nodes/resize-1/").json()
     assert node["phase"] in {"draining", "ending"}
     assert launched.request("DELETE", "/api/nodes/resize-1/").status_code == 202
+
+
+def test_a_launched_node_ends_at_once_when_somebody_wants_it_now(launched: Api) -> None:
+    assert launched.request("DELETE", "/api/nodes/resize-1/?now=true").status_code == 202
+    machine = launched.services.store.get_machine("resize-1")
+    assert (machine.phase, machine.why) == (Phase.ENDING, "removed by boss")
+    (event,) = launched.get("/api/activity/?kind=node.removed").json()["objects"]
+    assert (event["launched"], event["at_once"], event["by"]) == (True, True, "boss")
+
+
+def test_a_node_that_is_drained_takes_nothing_new_until_it_is_resumed(
+    launched: Api, session: Session
+) -> None:
+    launched.post("/api/nodes/", {"name": "rack"})
+    beat = Heartbeat(
+        node="rack", incarnation="1", slots=3, offers=("any",), cores=4, memory_total_bytes=2**30
+    )
+    message = Message(control.encode(beat))
+
+    def state() -> object:
+        session.publish(names.CONTROL_EXCHANGE, message, routing_key=control.heartbeat_key("rack"))
+        return launched.get("/api/nodes/rack/").json()["state"]
+
+    eventually(lambda: state() == "ready", what="it is heard")
+    for draining, then in ((True, "draining"), (True, "draining"), (False, "ready")):
+        answer = launched.request("PATCH", "/api/nodes/rack/", {"draining": draining})
+        assert (answer.status_code, answer.json()["state"]) == (200, then)
+        assert answer.json()["cores"] == 4
+    told = launched.get("/api/activity/?name=rack").json()["objects"]
+    said = [event["event"] for event in told if "by" in event]
+    assert said == ["node.resumed", "node.drained", "node.added"]
+    refused = launched.request(
+        "PATCH", "/api/nodes/rack/", {"draining": True}, user=launched.add_user("ada")
+    )
+    assert refused.status_code == 403
 
 
 def test_only_the_clock_that_is_named_starts_anew(launched: Api) -> None:
