@@ -13,7 +13,7 @@ from manager.services import Services
 from manager.store import Asked as AskedEvents
 
 router = APIRouter(prefix="/api/activity", tags=["activity"])
-_LINES = "application/jsonl"
+LINES = "application/jsonl"
 _Text = Annotated[str, Query(max_length=210, pattern="^[^\\x00]*$")]
 
 
@@ -22,7 +22,7 @@ def _narrowed(kind: _Text = "", name: _Text = "", by: _Text = "") -> AskedEvents
     return AskedEvents(kind, name, by)
 
 
-@router.get("/", responses={200: {"content": {_LINES: {"schema": {"type": "string"}}}}})
+@router.get("/", responses={200: {"content": {LINES: {"schema": {"type": "string"}}}}})
 def list_activity(
     _: Viewer,
     services: Parts,
@@ -32,11 +32,12 @@ def list_activity(
 ) -> Response:
     """List what happened, the newest first; as `jsonl` all of it, the oldest first, one a line."""
     if format == "jsonl":
-        return StreamingResponse(_lines(services, narrowed), media_type=_LINES)
+        return StreamingResponse(lines(services, narrowed), media_type=LINES)
     page = services.store.page_activity(narrowed, limit=asked.limit, offset=asked.offset)
     return asked.answer(page, lambda event: event.document())
 
 
-def _lines(services: Services, asked: AskedEvents) -> Iterator[bytes]:
+def lines(services: Services, asked: AskedEvents) -> Iterator[bytes]:
+    """Give all events as JSON, one a line, the oldest first."""
     for event in services.store.each_event(asked):
         yield json.dumps(event.document()).encode() + b"\n"

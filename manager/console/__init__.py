@@ -14,7 +14,18 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from manager.api.problems import STATUS
-from manager.console import archive, letters, live, login, new, operations, streams, tail, topology
+from manager.console import (
+    activity,
+    archive,
+    letters,
+    live,
+    login,
+    new,
+    operations,
+    streams,
+    tail,
+    topology,
+)
 from manager.console.feed import Feed
 from manager.console.pages import HEADERS, STATIC, page
 from manager.console.visitor import Console, NotLoggedInError, login_place, visitor
@@ -25,7 +36,7 @@ from streams.errors import StreamsError
 
 __all__ = ["create_console"]
 
-_PLACES = (login, live, topology, streams, tail, archive, operations, letters, new)
+_PLACES = (login, live, topology, streams, tail, archive, operations, letters, new, activity)
 
 
 def create_console(services: Services) -> FastAPI:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from manager.model import Archive, ArchiveStatus, Operation, OperationStatus, StreamRate
+from manager.nodes import Node, all_nodes
 from manager.replays.state import Replay
 from manager.services import Services
 from streams.errors import BrokerError, StreamsError
@@ -18,6 +19,8 @@ _FRESH_S, _TIMES = 0.5, 10
 _RATES_S, _LONGEST_S = 2.5, 30.0
 #: So many replays are watched.
 _REPLAYS = 50
+#: Nodes say something every 2 s, each at another moment.
+_NODES_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,10 @@ class ArchiveLook:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Everything at one moment. `number` rises with each that differs from the one before."""
+    """Everything at one moment. Numbers rise with each that differs from the one before.
+
+    Nodes have one of their own, since load always changes; `activity` is that of the last event.
+    """
 
     streams: Mapping[str, StreamLook] = field(default_factory=dict)
     operations: Mapping[str, OperationLook] = field(default_factory=dict)
@@ -60,6 +66,9 @@ class Look:
     problems: tuple[str, ...] = ()
     broker_up: bool = True
     number: int = field(default=0, compare=False)
+    nodes: Mapping[str, Node] = field(default_factory=dict, compare=False)
+    nodes_number: int = field(default=0, compare=False)
+    activity: int = field(default=0, compare=False)
     at: datetime = field(default_factory=lambda: datetime.now(UTC), compare=False)
 
 
@@ -72,7 +81,7 @@ class Feed:
         self._look = Look()
         self._until_s = float("-inf")
         self._rates: Mapping[str, StreamRate] | None = None
-        self._rates_until_s = float("-inf")
+        self._rates_until_s = self._nodes_until_s = float("-inf")
         self._last: dict[str, tuple[int, datetime | None]] = {}
 
     def look(self) -> Look:
@@ -85,16 +94,17 @@ class Feed:
             began_s = time.monotonic()
             if began_s >= self._until_s:
                 worked_s = time.thread_time()
-                new = self._made()
-                same = new == self._look
+                before, new = self._look, self._made()
+                same = new == before
                 self._look = replace(new, number=self._look.number + (not same))
+                self._look = self._with_nodes(self._look, before)
                 worked_s = time.thread_time() - worked_s
                 self._until_s = began_s + max(_FRESH_S, _TIMES * worked_s)
             return self._look
 
     def renew(self) -> None:
         """Let the next look be a new one: something was changed here."""
-        self._until_s = float("-inf")
+        self._until_s = self._nodes_until_s = float("-inf")
 
     def _made(self) -> Look:
         services, runtime = self._services, self._services.runtime
@@ -128,6 +138,16 @@ class Feed:
             tuple(runtime.problems()),
             rates is not None,
         )
+
+    def _with_nodes(self, look: Look, before: Look) -> Look:
+        """Return the picture with its nodes, which are looked at less often, and the activity."""
+        nodes, number = before.nodes, before.nodes_number
+        if (now_s := time.monotonic()) >= self._nodes_until_s:
+            self._nodes_until_s = now_s + _NODES_S
+            nodes = {node.name: node for node in all_nodes(self._services)}
+            number += nodes != before.nodes
+        last = self._services.store.last_event()
+        return replace(look, nodes=nodes, nodes_number=number, activity=last)
 
     def _status(self, status: OperationStatus | None, broker_up: bool) -> OperationStatus:  # noqa: FBT001
         """Return what is known of an operation; without the broker that is less."""
@@ -168,10 +188,15 @@ class Feed:
         return self._rates
 
 
-def number_of(feed: Feed) -> tuple[int, bool]:
-    """Return the picture's number, and whether all that it shows is known; never fails."""
+def numbers_of(feed: Feed) -> dict[str, int | bool]:
+    """Return the picture's numbers, and whether all that it shows is `known`; never fails."""
     try:
         look = feed.look()
     except StreamsError:
-        return -1, False
-    return look.number, look.broker_up
+        return {"look": -1, "known": False}
+    return {
+        "look": look.number,
+        "nodes": look.nodes_number,
+        "activity": look.activity,
+        "known": look.broker_up,
+    }

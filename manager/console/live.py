@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from manager.console.feed import Feed, number_of
+from manager.console.feed import Feed, numbers_of
 from manager.console.pages import HEADERS
 from manager.console.visitor import Here, Person
 
@@ -30,10 +30,10 @@ def event(kind: str, data: object) -> str:
 
 async def _pictures(feed: Feed) -> AsyncIterator[str]:
     began_s = said_s = asyncio.get_running_loop().time()
-    last = None
+    last: object = None
     while (now_s := asyncio.get_running_loop().time()) - began_s < _WHOLE_S:
-        number, known = await asyncio.to_thread(number_of, feed)
-        if number != last or now_s - said_s >= _SAY_S:
-            last, said_s = number, now_s
-            yield event("look", {"number": number, "known": known})
+        told = await asyncio.to_thread(numbers_of, feed)
+        if told != last or now_s - said_s >= _SAY_S:
+            last, said_s = told, now_s
+            yield event("look", told)
         await asyncio.sleep(_LOOK_S)

@@ -54,11 +54,33 @@ class ActivityQueries(Database):
         with self._reading() as session:
             return paged(session, query, to_event, limit=limit, offset=offset)
 
+    def last_event(self) -> int:
+        """Return the number of the newest event."""
+        with self._reading() as session:
+            return session.scalar(select(func.max(ActivityRow.id))) or 0
+
+    def recent_activity(
+        self, asked: Asked, *, limit: int, before: int | None = None, since: int = 0
+    ) -> list[tuple[int, Event]]:
+        """Return events with their numbers, the newest first: before one, from another one on."""
+        query = asked.narrow(select(ActivityRow).order_by(ActivityRow.id.desc()))
+        query = query.where(ActivityRow.id >= since)
+        if before is not None:
+            query = query.where(ActivityRow.id < before)
+        with self._reading() as session:
+            return [(row.id, to_event(row)) for row in session.scalars(query.limit(limit))]
+
+    def events_of(self, kind: str, names: Sequence[str]) -> list[Event]:
+        """Return all events of a kind that happened to these, the oldest first."""
+        query = Asked(kind).narrow(select(ActivityRow).order_by(ActivityRow.id))
+        with self._reading() as session:
+            rows = session.scalars(query.where(ActivityRow.name.in_(list(names))))
+            return [to_event(row) for row in rows]
+
     def each_event(self, asked: Asked) -> Iterator[Event]:
         """Give all events that there are by now, the oldest first."""
         after = 0
-        with self._reading() as session:
-            last = session.scalar(select(func.max(ActivityRow.id))) or 0
+        last = self.last_event()
         while after < last:
             query = asked.narrow(select(ActivityRow).order_by(ActivityRow.id).limit(_AT_ONCE))
             query = query.where(ActivityRow.id > after, ActivityRow.id <= last)

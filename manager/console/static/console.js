@@ -6,7 +6,9 @@
   const lost = document.getElementById("lost");
   let source = null;
   let heard = Date.now();
-  let number = null;
+  // what is told apart, and shown by different pages: each has a number that rises with its changes
+  const KINDS = ["look", "nodes", "activity"];
+  let told = null;
 
   function listen() {
     source = new EventSource("/live/");
@@ -15,10 +17,12 @@
       heard = Date.now();
       const wasLost = !lost.hidden;
       lost.hidden = true;
-      if ((number !== null && look.number !== number) || wasLost) {
-        document.body.dispatchEvent(new CustomEvent("look", { detail: {} }));
+      for (const kind of KINDS) {
+        if ((told && look[kind] !== told[kind]) || wasLost) {
+          document.body.dispatchEvent(new CustomEvent(kind, { detail: {} }));
+        }
       }
-      number = look.number;
+      told = look;
     });
     source.onerror = () => {
       // the browser tries again by itself, unless it was refused: then the login is over
