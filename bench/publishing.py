@@ -4,7 +4,7 @@ import time
 
 from bench.path import body
 from streams.broker import EventLoop, Outflow
-from streams.broker.properties import outgoing
+from streams.broker.codec import Outgoing
 from streams.errors import BrokerError
 from streams.message import PUBLISHED_US, MessageIds, now_us
 from streams.settings import Settings
@@ -29,7 +29,7 @@ def publish(settings: Settings, stream: str, count: int) -> float:
                 return
             us = now_us()
             headers = {PUBLISHED_US: us}
-            properties = outgoing("text/plain", headers, ids.next(), None, us // 1_000_000)
+            properties = Outgoing("text/plain", headers, ids.next(), None, us // 1_000_000)
             outflow.send(properties, body(number))
 
     outflow = Outflow(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
 from streams.broker import EventLoop, Outflow
-from streams.broker.properties import outgoing
+from streams.broker.codec import Outgoing
 from streams.errors import BrokerError
 from streams.message import PUBLISHED_US, MessageIds, now_us
 from tools import console
@@ -120,4 +120,4 @@ class Publisher:
         us = now_us()
         kind = self._content_type(body)
         headers = {PUBLISHED_US: us}
-        self._outflow.send(outgoing(kind, headers, self._ids.next(), None, us // 1_000_000), body)
+        self._outflow.send(Outgoing(kind, headers, self._ids.next(), None, us // 1_000_000), body)

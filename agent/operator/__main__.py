@@ -1,5 +1,6 @@
 """The operator process: `python -m agent.operator`. Its own log goes to stderr."""
 
+import gc
 import json
 import logging
 import os
@@ -14,6 +15,9 @@ from streams.broker import EventLoop, LoopConnection
 from streams.errors import BrokerError
 
 log = logging.getLogger("agent.operator")
+
+#: So many more objects than before make Python look for cycles among them.
+_GARBAGE = 50_000
 
 
 class Process:
@@ -126,6 +130,9 @@ def main() -> int:
         level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("pika").setLevel(logging.CRITICAL)
+    # what is loaded stays, and thousands of messages in hand are no garbage
+    gc.freeze()
+    gc.set_threshold(_GARBAGE)
     return Process().run()
 
 

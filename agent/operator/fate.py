@@ -10,7 +10,8 @@ from agent.operator.intake import Intake, Item
 from agent.operator.outbox import Outbox
 from streams.backoff import backoff_s
 from streams.broker import EventLoop
-from streams.broker.properties import headers_bytes, outgoing
+from streams.broker.codec import Outgoing
+from streams.broker.properties import headers_bytes
 
 #: An input that has ended so many operators has had its chances.
 MOST_DELIVERIES = 6
@@ -75,7 +76,7 @@ class Fate:
             stderr=failure.stderr,
         )
         headers: dict[Any, Any] = dead_headers(death, came.headers, headers_bytes)
-        properties = outgoing(
+        properties = Outgoing(
             came.content_type, headers, came.message_id, came.correlation_id, came.timestamp
         )
         self._outbox.bury(properties, item.body, lambda: self._intake.done(item))

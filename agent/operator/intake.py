@@ -89,6 +89,8 @@ class Intake:
         self._held_back = False
         #: whether something is waiting, but nothing that could be taken
         self._starved = False
+        #: whether `on_waiting` is called at the end of this round, for all that came
+        self._telling = False
         self._mean_bytes = 0.0
         #: called with each item before it is put into `waiting`; True: not for the program
         self.on_item: Callable[[Item], bool] = lambda _item: False
@@ -139,7 +141,10 @@ class Intake:
                 self._held_back = True
                 return None
             self._alone = item.tag
-        self.waiting.remove(item)
+        if item is self.waiting[0]:
+            self.waiting.popleft()
+        else:
+            self.waiting.remove(item)
         return item
 
     def done(self, item: Item) -> None:
@@ -165,19 +170,18 @@ class Intake:
         self._send_acks(singles=True)
 
     def _delivered(self, delivered: Delivered) -> None:
-        headers = delivered.properties.headers
-        count = headers.get("x-delivery-count", 0) if headers else 0
+        size = len(delivered.body)
         item = Item(
             delivered.tag,
             delivered.properties,
             delivered.body,
             monotonic(),
-            count if isinstance(count, int) else 0,
-            size=len(delivered.body),
+            _deliveries(delivered),
+            size=size,
         )
         self.ledger.receive(item.tag)
         self._tally.received += 1
-        self._mean_bytes += (len(item.body) - self._mean_bytes) / min(item.tag, 32)
+        self._mean_bytes += (size - self._mean_bytes) / min(item.tag, 32)
         if not self.on_item(item):
             self._wait(item)
         if self.ledger.in_hand_after(self._earlier) == self._prefetch:
@@ -188,8 +192,13 @@ class Intake:
         if item.reference is not None:
             self._starved |= len(self.waiting) == 1
             self.on_reference(item)
-        elif len(self.waiting) == 1 or self._starved:  # else whoever works knows that there is more
-            self._starved = False
+        elif (len(self.waiting) == 1 or self._starved) and not self._telling:
+            self._starved, self._telling = False, True
+            self._loop.call_at_end(self._tell)  # whoever works knows of those behind it
+
+    def _tell(self) -> None:
+        self._telling = False
+        if self.waiting:
             self.on_waiting()
 
     def _adapt(self, newest: Item) -> None:
@@ -222,3 +231,11 @@ class Intake:
             self._connection.ack(tag)
         if not self.ledger.in_hand:
             self.on_idle()
+
+
+def _deliveries(delivered: Delivered) -> int:
+    """Return how often a quorum queue gave it to somebody before, who didn't acknowledge it."""
+    if not delivered.redelivered:
+        return 0  # without a look at its headers, which costs
+    count = (delivered.properties.headers or {}).get("x-delivery-count", 0)
+    return count if isinstance(count, int) else 0

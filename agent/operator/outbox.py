@@ -7,7 +7,7 @@ from agent.operator.report import Tally
 from streams import names
 from streams.backoff import backoff_s
 from streams.broker import EventLoop, LoopConnection
-from streams.broker.properties import outgoing
+from streams.broker.codec import Outgoing
 from streams.message import PUBLISHED_US, MessageIds, now_us
 
 #: Beyond either, programs wait until the broker has confirmed some.
@@ -84,7 +84,7 @@ class Outbox:
         """
         us = now_us()
         stamped = {PUBLISHED_US: us} if headers is None else {**headers, PUBLISHED_US: us}
-        properties = outgoing(
+        properties = Outgoing(
             content_type, stamped, message_id or self._ids.next(), correlation_id, us // 1_000_000
         )
         self.tally.published += 1

@@ -164,9 +164,12 @@ class Service:
 
     def _choose(self) -> Slot | None:
         """Return the worker for the next input."""
+        if len(self._slots) == 1:
+            only = self._slots[0]
+            return only if only.free else None
         free = [slot for slot in self._slots if slot.free]
-        if len(free) < 2:  # noqa: PLR2004 - nothing to choose from
-            return self._only(free)
+        if not free:
+            return None
         if self._one or not self._fifo:
             return min(free, key=lambda slot: slot.line.load)
         # windows follow one another: the last begun goes on, unless a worker has nothing to do
@@ -174,11 +177,6 @@ class Service:
         if idle is not None:
             self._filling = idle
         return self._filling if self._filling in free else None
-
-    def _only(self, free: list[Slot]) -> Slot | None:
-        if free and (len(self._slots) == 1 or self._one or not self._fifo):
-            return free[0]
-        return free[0] if free and (not free[0].line.load or free[0] is self._filling) else None
 
     def _hand_over(self, item: Item) -> None:
         self._again.append(item)
@@ -245,8 +243,10 @@ class Service:
             correlation_id=came.correlation_id,
         )
 
-    def _publish(self, frame: bytes, then: Callable[[], None]) -> None:
-        self._outlet.publish(frame, then, content_type=frame_type(frame, self._type))
+    def _publish(self, frames: list[bytes], then: Callable[[], None]) -> None:
+        publish, usual = self._outlet.publish, self._type
+        for frame in frames:
+            publish(frame, then, content_type=frame_type(frame, usual))
 
     def _ended(self, slot: Slot, exit_: Exit, cannot_run: bool) -> None:  # noqa: FBT001
         self._parts.tally.exited(exit_.label)

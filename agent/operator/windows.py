@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from time import monotonic
 
 from agent.operator.intake import Item
@@ -20,14 +21,16 @@ _POLL_SHARE = 0.1
 #: How large an input is taken to be, when it is asked how much may come of it.
 _AN_INPUT_BYTES = 1024 * 1024
 
-Publish = Callable[[bytes, Callable[[], None]], None]
+Then = Callable[[], None]
+#: Takes outputs, and what to do at the confirm of each.
+Publish = Callable[[list[bytes], Then], None]
 
 
 class Turn:
     """A window's place among those of other workers: its outputs leave when it is first."""
 
     def __init__(self) -> None:
-        self.held: list[tuple[bytes, Callable[[], None]]] = []
+        self.held: list[tuple[list[bytes], Then]] = []
         self.held_bytes = 0
         self.over = False
 
@@ -46,13 +49,13 @@ class Turns:
         self._turns.append(turn)
         return turn
 
-    def output(self, turn: Turn | None, frame: bytes, then: Callable[[], None]) -> None:
+    def output(self, turn: Turn | None, frames: list[bytes], then: Then) -> None:
         """Publish, or hold until the window's turn has come."""
         if turn is None or not self._ordered or self._turns[0] is turn:
-            self._publish(frame, then)
+            self._publish(frames, then)
         else:
-            turn.held.append((frame, then))
-            turn.held_bytes += len(frame)
+            turn.held.append((frames, then))
+            turn.held_bytes += sum(map(len, frames))
 
     def end(self, turn: Turn) -> None:
         """Let the windows behind this one go."""
@@ -63,8 +66,8 @@ class Turns:
                 self._release(self._turns[0])
 
     def _release(self, turn: Turn) -> None:
-        for frame, then in turn.held:
-            self._publish(frame, then)
+        for frames, then in turn.held:
+            self._publish(frames, then)
         turn.held.clear()
         turn.held_bytes = 0
 
@@ -89,7 +92,8 @@ class _Window:
     def confirmed(self) -> None:
         """Hear that the broker has one output."""
         self.unconfirmed -= 1
-        self.end_if_through()
+        if self.settled:
+            self.end_if_through()
 
     def end_if_through(self) -> None:
         """Let go of the inputs when all that was made from them is safe."""
@@ -220,14 +224,17 @@ class Windows:
         self._on_settled()
 
     def _publish(self, frames: list[bytes]) -> None:
-        window, turns, turn = self._window, self._turns, self._turn
-        for frame in frames:
-            if len(frame) > self._max:
-                raise FramingError(f"a frame of more than {self._max} bytes")
-            if not frame:
-                continue
-            window.unconfirmed += 1
-            turns.output(turn, frame, window.confirmed)
+        outputs = [frame for frame in frames if frame]
+        if not outputs:
+            return
+        too_large = max(map(len, outputs)) > self._max
+        if too_large:
+            outputs = list(takewhile(lambda frame: len(frame) <= self._max, outputs))
+        window = self._window
+        window.unconfirmed += len(outputs)
+        self._turns.output(self._turn, outputs, window.confirmed)
+        if too_large:
+            raise FramingError(f"a frame of more than {self._max} bytes")
 
     def ask(self) -> None:
         """Ask now whether the window is settled; else again soon."""

@@ -18,7 +18,7 @@ from manager.archiver.vault import Tail, Vault
 from manager.model import Stored
 from streams import names
 from streams.backoff import backoff_s
-from streams.broker import EventLoop, Feed, LoopConnection, Properties
+from streams.broker import Delivered, EventLoop, Feed, LoopConnection
 from streams.broker.properties import from_properties
 from streams.errors import QueueMissingError, StreamsError
 
@@ -27,7 +27,6 @@ log = structlog.get_logger()
 SEGMENT_AGE_S = 10.0
 _PATIENCE = 6
 _FIRST_S, _LONGEST_S = 1.0, 60.0
-Delivery = tuple[Any, Properties, bytes]
 
 
 @dataclass(slots=True)
@@ -49,7 +48,7 @@ class Recorder:
         self._queue = names.archive_queue(stream)
         self._feed: Feed | None = None
         self._tape: Tape | None = None
-        self._early: list[Delivery] = []
+        self._early: list[Delivered] = []
         self._early_bytes = 0
         self._storing = self._finishing = False
         self._mark: str | None = None
@@ -132,24 +131,24 @@ class Recorder:
             on_ended=self._ended,
         )
 
-    def _fed(self, method: Any, properties: Properties, body: bytes) -> None:
+    def _fed(self, delivered: Delivered) -> None:
         if self._finishing:
             return
         if self._tape is None:
-            self._wait(method, properties, body)
+            self._wait(delivered)
         else:
             with self._disk():
-                self._take(self._tape, method, properties, body)
+                self._take(self._tape, delivered)
 
-    def _wait(self, method: Any, properties: Properties, body: bytes) -> None:
+    def _wait(self, delivered: Delivered) -> None:
         """Keep what comes until it is known where the archive goes on.
 
         Only who gets messages may ask: until then another archiver may have written.
         """
         if not self._early:
-            self._job(partial(self._look, repeats=method.redelivered), self._take_over)
-        self._early.append((method, properties, body))
-        self._early_bytes += len(body)
+            self._job(partial(self._look, repeats=delivered.redelivered), self._take_over)
+        self._early.append(delivered)
+        self._early_bytes += len(delivered.body)
         if self._pace.is_too_much_early(self._early_bytes):
             self._pace.shrink(len(self._early), self._early_bytes)
             self._begin_anew()
@@ -159,22 +158,22 @@ class Recorder:
         self._unknown = tail.unknown
         early, self._early, self._early_bytes = self._early, [], 0
         with self._disk():
-            for method, properties, body in early:
+            for delivered in early:
                 if self._tape is not None:
-                    self._take(self._tape, method, properties, body)
+                    self._take(self._tape, delivered)
         if self._finishing:
             self.tick(due=True)
 
-    def _take(self, tape: Tape, method: Any, properties: Properties, body: bytes) -> None:
+    def _take(self, tape: Tape, delivered: Delivered) -> None:
         if not tape.taken:
             self._since_s = time.monotonic()
-        if method.exchange == names.CONTROL_EXCHANGE:
-            tape.skip(method.delivery_tag)
-            self._mark = body.decode(errors="replace")
+        if delivered.exchange == names.CONTROL_EXCHANGE:
+            tape.skip(delivered.tag)
+            self._mark = delivered.body.decode(errors="replace")
             self.tick()
             return
         repeating = tape.repeating
-        tape.add(method.delivery_tag, from_properties(properties, body))
+        tape.add(delivered.tag, from_properties(delivered.properties, delivered.body))
         if repeating and not tape.repeating and not tape.segment.records:
             # all of the last segment came again: acknowledged before anything else is stored, so
             # that one segment at most is ever in doubt

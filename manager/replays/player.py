@@ -8,7 +8,7 @@ from manager.replays.playback import Entry, Playback
 from manager.replays.request import Position, ReplayRequest
 from manager.replays.speed import Pace
 from streams.broker import EventLoop, Outflow
-from streams.broker.properties import outgoing
+from streams.broker.codec import Outgoing
 from streams.errors import StreamsError
 from streams.message import REPLAY, REPLAY_OF, MessageIds
 
@@ -146,7 +146,7 @@ class Player:
 
     def _send(self, entry: Entry) -> None:
         message = entry.message
-        properties = outgoing(
+        properties = Outgoing(
             message.content_type,
             {**message.headers, **self._marks},
             self._ids.next() if self._ids else message.message_id,

@@ -1,19 +1,14 @@
 """A queue that is consumed on a channel of its own, beside others on one connection."""
 
 from collections.abc import Callable
-from typing import Any
 
-from pika import BasicProperties
 from pika.channel import Channel
 from pika.exceptions import ChannelClosedByBroker
 
 from streams.broker.addresses import explain_channel
-from streams.broker.loop import LoopConnection
+from streams.broker.codec import Delivered
+from streams.broker.loop import Consumer, LoopConnection, OnDelivered
 from streams.errors import BrokerError, QueueMissingError
-
-Properties = BasicProperties
-#: Gets pika's own delivery (`delivery_tag`, `redelivered`, `exchange`), properties and body.
-OnFed = Callable[[Any, BasicProperties, bytes], None]
 
 
 class Feed:
@@ -30,7 +25,7 @@ class Feed:
         queue: str,
         *,
         prefetch: int,
-        on_fed: OnFed,
+        on_fed: OnDelivered,
         on_ended: Callable[[BrokerError], None],
     ) -> None:
         self._queue, self._prefetch = queue, prefetch
@@ -70,11 +65,11 @@ class Feed:
         channel.add_on_close_callback(self._ended)
         channel.add_on_cancel_callback(lambda _frame: self._cancelled())
         channel.basic_qos(prefetch_count=self._prefetch)
-        channel.basic_consume(self._queue, self._fed)
+        channel.basic_consume(self._queue, Consumer(self._fed))
 
-    def _fed(self, _channel: Any, method: Any, properties: BasicProperties, body: bytes) -> None:
+    def _fed(self, delivered: Delivered) -> None:
         if not self._closed:
-            self._on_fed(method, properties, body)
+            self._on_fed(delivered)
 
     def _flushed(self, then: Callable[[], None]) -> None:
         if not self._closed:

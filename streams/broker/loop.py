@@ -6,77 +6,144 @@ over with a new connection.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pika
+from pika import frame
 from pika.adapters.select_connection import IOLoop, PollEvents
 from pika.adapters.utils import io_services_utils
 from pika.channel import Channel
 from pika.exceptions import AMQPChannelError, ChannelClosedByClient, ConnectionClosedByClient
 
+from streams.broker import codec
 from streams.broker.addresses import explain, explain_channel, parameters
+from streams.broker.codec import Delivered
 from streams.errors import BrokerError
 
 log = logging.getLogger(__name__)
 
-#: One read of the broker's socket. pika's own 4 KiB cost 1-2 us a message more (bench/README.md).
+#: One read of the broker's socket: pika's own 4 KiB cost 1-2 us a message more.
 io_services_utils._AsyncTransportBase._MAX_RECV_BYTES = 256 * 1024  # noqa: SLF001
-#: A read is decoded in such pieces: a received message costs 12 us instead of 20.
-_PIECE_BYTES = 16 * 1024
 
 Callback = Callable[[], None]
 Timer = Any
 OnConfirm = Callable[[int, bool, bool], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """One delivery: its tag on this channel, and what came."""
-
-    tag: int
-    redelivered: bool
-    properties: pika.BasicProperties
-    body: bytes
-
-
 OnDelivered = Callable[[Delivered], None]
 
 
 class _Rounds(IOLoop):
-    """pika's loop, with a list of what to do at the end of each round, before it waits."""
+    """pika's loop, with a list of what to do at the end of this round, before it waits."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.before_wait: list[Callback] = []
+        self.ending: list[Callback] = []
+
+    def end_round(self) -> None:
+        """Do what is left to the end of the round, and what comes of that."""
+        while self.ending:
+            due, self.ending = self.ending, []
+            for act in due:
+                act()
 
 
-class _GatheringConnection(pika.SelectConnection):
-    """Writes what one round of the loop produced at once.
+class Consumer:
+    """What takes a queue's deliveries, whether pika decodes them or `codec` does."""
 
-    pika sends each frame by a system call of its own, three for a published message.
+    def __init__(self, on_delivered: OnDelivered) -> None:
+        self.on_delivered = on_delivered
+
+    def __call__(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        """Take what pika decoded."""
+        self.on_delivered(
+            Delivered(method.delivery_tag, method.redelivered, method.exchange, properties, body)
+        )
+
+
+class _Connection(pika.SelectConnection):
+    """Writes at once what one round of the loop produced, and decodes what is frequent by `codec`.
+
+    pika sends each frame by a system call of its own, three for a published message. Which
+    channels and consumers there are only pika knows, here too.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._gathered: list[bytes] = []
+        #: by channel; empty while pika decodes everything
+        self._on_confirm: dict[int, OnConfirm] = {}
         super().__init__(*arguments, **options)
         self._rounds = self.ioloop
-        self._rounds.before_wait.append(self._write_gathered)
+
+    def shortcut(self, channel: Channel, on_confirm: OnConfirm) -> codec.Encoder | None:
+        """Decode what comes by `codec` from now on; return what encodes for this channel.
+
+        None: this pika is another one inside than we know, and goes on by itself.
+        """
+        if not codec.fits(self, channel):
+            return None
+        self._on_confirm[channel.channel_number] = on_confirm
+        return codec.Encoder(channel.channel_number, self._body_max_length)
+
+    def emit(self, frames: bytes) -> None:
+        """Send encoded frames."""
+        self.bytes_sent += len(frames)
+        self._adapter_emit_data(frames)
 
     def _on_data_available(self, data_in: bytes) -> None:
-        # pika copies what is left of a read after each frame: so give it a read in small pieces
-        for start in range(0, len(data_in), _PIECE_BYTES):
-            super()._on_data_available(data_in[start : start + _PIECE_BYTES])
+        if not self._on_confirm:
+            super()._on_data_available(data_in)
+            return
+        buffer, self._frame_buffer = self._frame_buffer + data_in, b""
+        at = 0
+        while end := (
+            self._delivered(buffer, at) or self._confirmed(buffer, at) or self._other(buffer, at)
+        ):
+            at = end
+        self._frame_buffer = buffer[at:]
+        self.bytes_received += at
+
+    def _delivered(self, buffer: bytes, at: int) -> int:
+        """Give a delivery that is all there to its consumer; return where it ends, or 0."""
+        found = codec.delivery(buffer, at)
+        if found is None:
+            return 0
+        number, tag, delivered, end = found
+        channel = self._channels.get(number)
+        if channel is None or tag in channel._cancelled:  # noqa: SLF001 - see codec.INTERNALS
+            return 0
+        consumer = channel._consumers.get(tag)  # noqa: SLF001
+        if not isinstance(consumer, Consumer):
+            return 0
+        consumer.on_delivered(delivered)
+        return end
+
+    def _confirmed(self, buffer: bytes, at: int) -> int:
+        """Tell of a confirm; return where it ends, or 0."""
+        found = codec.confirm(buffer, at)
+        if found is None or found[0] not in self._on_confirm:
+            return 0
+        channel, number, multiple, end = found
+        self._on_confirm[channel](number, multiple, True)  # noqa: FBT003 - the broker took it
+        return end
+
+    def _other(self, buffer: bytes, at: int) -> int:
+        """Leave a frame to pika; return where it ends, or 0 if it isn't all there."""
+        end = codec.whole(buffer, at)
+        decoded = frame.decode_frame(buffer[at:end])[1] if end else None
+        if decoded is not None:
+            self._process_frame(decoded)
+        return end
 
     def _adapter_emit_data(self, data: bytes) -> None:
+        if not self._gathered:
+            self._rounds.ending.append(self._write_gathered)
         self._gathered.append(data)
 
     def _write_gathered(self) -> None:
-        if self.is_closed:
-            self._rounds.before_wait.remove(self._write_gathered)
-        elif self._gathered and self._transport is not None:
-            joined = b"".join(self._gathered)
-            self._gathered.clear()
+        joined = b"".join(self._gathered)
+        self._gathered.clear()
+        if self._transport is not None and not self.is_closed:
             self._transport.write(joined)
 
 
@@ -95,6 +162,10 @@ class EventLoop:
     def call_soon(self, callback: Callback) -> None:
         """Call `callback` in the next round; the only method that other threads may use."""
         self.io.add_callback_threadsafe(callback)
+
+    def call_at_end(self, callback: Callback) -> None:
+        """Call `callback` when all that this round of the loop brought is seen to."""
+        self.io.ending.append(callback)
 
     def cancel(self, timer: Timer) -> None:
         """Forget a timer; one that has fired already, or None, is fine."""
@@ -145,8 +216,7 @@ class EventLoop:
         self.io.activate_poller()
         try:
             while not self._stopping and not done():
-                for act in tuple(self.io.before_wait):
-                    act()
+                self.io.end_round()
                 self.io.poll()
                 self.io.process_timeouts()
         finally:
@@ -183,8 +253,9 @@ class LoopConnection:
         self._urls = tuple(urls)
         self._on_ready = on_ready
         self._on_lost: Callable[[BrokerError], None] | None = on_lost
-        self._connection: pika.SelectConnection | None = None
+        self._connection: _Connection | None = None
         self._channel: Channel | None = None
+        self._encoder: codec.Encoder | None = None
         self._closing = False
         self._on_closed: Callback | None = None
         self._sequence = 0
@@ -196,7 +267,7 @@ class LoopConnection:
         #: called with True when the broker blocks publishers (an alarm), False when it ends
         self.on_blocked: Callable[[bool], None] = lambda _blocked: None
         configs = [parameters(url, name, vhost) for url in self._urls]
-        _GatheringConnection.create_connection(configs, self._opened, custom_ioloop=loop.io)
+        _Connection.create_connection(configs, self._opened, custom_ioloop=loop.io)
 
     @property
     def channel(self) -> Channel:
@@ -219,8 +290,14 @@ class LoopConnection:
         mandatory: bool = False,
     ) -> int:
         """Publish without waiting; return the number that `on_confirm` will name."""
-        if self.is_open:
-            self.channel.basic_publish(exchange, routing_key, body, properties, mandatory)
+        channel = self._channel
+        if channel is not None and channel.is_open:
+            if self._encoder is None or self._connection is None:
+                channel.basic_publish(exchange, routing_key, body, properties, mandatory)
+            else:
+                self._connection.emit(
+                    self._encoder.encode(exchange, routing_key, properties, body, mandatory)
+                )
         self._sequence += 1
         return self._sequence
 
@@ -234,11 +311,7 @@ class LoopConnection:
         channel = self.channel
         self._on_consumer_gone = on_cancelled
         channel.basic_qos(prefetch_count=prefetch)
-
-        def deliver(_channel: Any, method: Any, properties: Any, body: bytes) -> None:
-            on_delivered(Delivered(method.delivery_tag, method.redelivered, properties, body))
-
-        return str(channel.basic_consume(queue, deliver))
+        return str(channel.basic_consume(queue, Consumer(on_delivered)))
 
     def cancel(self, consumer_tag: str, on_cancelled: Callback) -> None:
         """Take nothing more; `on_cancelled` is called when no further delivery can come."""
@@ -288,13 +361,18 @@ class LoopConnection:
 
     def _channel_opened(self, channel: Channel) -> None:
         self._channel = channel
+        assert self._connection is not None  # noqa: S101 - it opened the channel
+        self._encoder = self._connection.shortcut(channel, self._taken)
         channel.add_on_close_callback(self._channel_closed)
         channel.add_on_cancel_callback(lambda _frame: self._on_consumer_gone())
         channel.add_on_return_callback(lambda _c, method, _p, _b: self.on_return(method.exchange))
         channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._on_ready())
 
-    def _confirmed(self, frame: Any) -> None:
-        method = frame.method
+    def _taken(self, number: int, multiple: bool, taken: bool) -> None:  # noqa: FBT001
+        self.on_confirm(number, multiple, taken)
+
+    def _confirmed(self, answer: Any) -> None:
+        method = answer.method
         self.on_confirm(method.delivery_tag, method.multiple, method.NAME == "Basic.Ack")
 
     def _channel_closed(self, _channel: Channel, reason: Exception) -> None:

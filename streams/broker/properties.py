@@ -8,43 +8,21 @@ from pika import BasicProperties
 from pika.compat import long
 from pika.data import encode_table
 
-from streams.broker import fields
+from streams.broker.codec import Outgoing
 from streams.message import PUBLISHED_US, Message, now_us
 
-fields.teach_pika()
-
-PERSISTENT = 2
 #: An integer that arrived with 64 bits, and leaves with 64.
 Int64 = long
 
 
 def to_properties(message: Message) -> BasicProperties:
     """Return the properties under which `message` is published."""
-    return BasicProperties(
-        content_type=message.content_type,
-        headers=dict(message.headers) or None,
-        delivery_mode=PERSISTENT,
-        correlation_id=message.correlation_id,
-        message_id=message.message_id,
-        timestamp=message.timestamp,
-    )
-
-
-def outgoing(
-    content_type: str | None,
-    headers: dict[Any, Any],
-    message_id: str | None,
-    correlation_id: str | None,
-    timestamp: int | None,
-) -> BasicProperties:
-    """Return the properties of a persistent message, without a detour: for the hot path."""
-    return BasicProperties(
-        content_type=content_type,
-        headers=headers,
-        delivery_mode=PERSISTENT,
-        correlation_id=correlation_id,
-        message_id=message_id,
-        timestamp=timestamp,
+    return Outgoing(
+        message.content_type,
+        dict(message.headers) or None,
+        message.message_id,
+        message.correlation_id,
+        message.timestamp,
     )
 
 

@@ -109,11 +109,11 @@ class Desk:
             message = body if isinstance(body, Message) else Message(body)
             self.session.publish("streams.a", message)
 
-    def outputs(self, count: int, *, within_s: float = 15) -> list[Message]:
+    def outputs(self, count: int, *, within_s: float = 30) -> list[Message]:
         """Return the next so many outputs."""
         return self._take("operations.sink", count, within_s)
 
-    def dead(self, count: int = 1, *, within_s: float = 15) -> list[Message]:
+    def dead(self, count: int = 1, *, within_s: float = 30) -> list[Message]:
         """Return the next so many dead letters."""
         return self._take(names.dead_queue("op"), count, within_s)
 
@@ -128,7 +128,7 @@ class Desk:
             return "", ""
         return str(self.reports[-1]["state"]), str(self.reports[-1]["reason"])
 
-    def until(self, state: str, *, within_s: float = 15) -> str:
+    def until(self, state: str, *, within_s: float = 30) -> str:
         """Wait for a state and return its reason."""
         eventually(lambda: self.state()[0] == state, within_s=within_s, what=f"state {state}")
         return self.state()[1]

@@ -11,7 +11,7 @@ import pytest
 from streams import names
 from streams.archive import message_of, read_segment
 from streams.broker import topology
-from streams.broker.properties import outgoing
+from streams.broker.codec import Outgoing
 from streams.message import OBJECT_REFERENCE, Message
 from streams.reference import ObjectReference
 from tests.deployment import Service
@@ -145,7 +145,7 @@ def test_a_million_messages_in_constant_memory(recording: Recording) -> None:
     archiver = recording.archiver()
     channel = recording.session.connection.channel()  # without confirms: all are counted below
     for number in range(count):
-        properties = outgoing("text/plain", {}, f"id-{number}", None, None)
+        properties = Outgoing("text/plain", {}, f"id-{number}", None, None)
         channel.basic_publish("streams.s", "", b"%d" % number, properties)
     recording.wait_stored("s", count, within_s=900)
     assert peak_mib(archiver) < 200
