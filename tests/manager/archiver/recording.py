@@ -160,7 +160,7 @@ class Recording:
         """Let an archiver store what it has, and end."""
         assert archiver.process is not None
         archiver.process.send_signal(signal.SIGTERM)
-        assert archiver.process.wait(25) == 0
+        assert archiver.process.wait(60) == 0
 
     def stop(self) -> None:
         """End all that was started."""
