@@ -35,6 +35,10 @@ class StoreUnavailableError(StreamsError):
     """The database doesn't answer. Waiting may help."""
 
 
+class BackupError(StreamsError):
+    """A backup that can't be made, or a file that is none that can be used."""
+
+
 def listed(kind: str, names: Sequence[str]) -> str:
     """Return `operation 'a'` or `operations 'a', 'b'`; the first ten by name."""
     shown = ", ".join(repr(name) for name in names[:_SHOWN])

@@ -35,7 +35,7 @@ class Service:
         module: str = "tools.main",
     ) -> None:
         self._folder = folder
-        self._environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment}
+        self.environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment}
         self._command = [sys.executable, "-P", "-m", module, *command]
         self._below: set[tuple[int, str]] = set()
         self.process: subprocess.Popen[bytes] | None = None
@@ -57,7 +57,7 @@ class Service:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self._command,
-                env={**self._environment, "HOME": str(self._folder)},
+                env={**self.environment, "HOME": str(self._folder)},
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -49,6 +49,8 @@ COMMANDS = {
     "node": "nodes",
     "user": "users",
     "activity": "activity",
+    "backup": "backup",
+    "restore": "backup",
 }
 #: Under which heading `--help` lists the commands of a module.
 HEADINGS = {
@@ -70,6 +72,7 @@ HEADINGS = {
     "nodes": "Services and access",
     "users": "Services and access",
     "activity": "Services and access",
+    "backup": "Services and access",
 }
 #: How the shell's completion asks: the line so far.
 _COMPLETED = "_TYPER_COMPLETE_ARGS", "COMP_WORDS"

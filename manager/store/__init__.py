@@ -5,6 +5,7 @@ Each method is one transaction and may be called from any thread.
 
 from manager.store.activity import ActivityQueries, Asked
 from manager.store.archives import ArchiveQueries
+from manager.store.backup import Backups
 from manager.store.database import database_url
 from manager.store.definitions import DefinitionQueries
 from manager.store.leases import LeaseQueries
@@ -17,7 +18,7 @@ from manager.store.sessions import SessionQueries
 from manager.store.streams import StreamQueries
 from manager.store.users import UserQueries
 
-__all__ = ["Asked", "Page", "Store", "database_url"]
+__all__ = ["Asked", "Backups", "Page", "Store", "database_url"]
 
 
 class Store(

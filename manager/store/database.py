@@ -17,6 +17,7 @@ from typing import Any
 import alembic.command
 import alembic.util
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -35,9 +36,11 @@ _MIGRATION_LOCK = 5_217_003
 _CONNECT_S = 5
 #: After a failure, others that ask within this time get the same answer without a new attempt.
 _COOL_DOWN_S = 1.0
+#: PostgreSQL's code for a change where none may be made.
+_READ_ONLY = "25006"
 _POSTGRES_CLOCK = "SELECT extract(epoch FROM clock_timestamp())"
 _SQLITE_CLOCK = "SELECT (julianday('now') - 2440587.5) * 86400.0"
-_PRAGMAS = ("busy_timeout=10000", "journal_mode=WAL", "synchronous=NORMAL")
+_PRAGMAS = ("busy_timeout=5000", "journal_mode=WAL", "synchronous=NORMAL")
 
 
 def database_url(settings: Settings, folder: Path) -> str:
@@ -139,17 +142,22 @@ class Database:
                 raise
             cause = str(getattr(error, "orig", error)).strip().splitlines()
             raise StoreUnavailableError(
-                f"database {where}: {cause[0] if cause else type(error).__name__}:"
-                " check STREAMBOSS_DATABASE_URL"
+                f"database {where}: {cause[0] if cause else type(error).__name__}{_hint(error)}"
             ) from error
 
-    def _migrate(self) -> None:
-        if self.is_sqlite:
-            _private_file(self.sqlite_path)
+    @contextmanager
+    def _rebuilding(self) -> Iterator[Connection]:
+        """A transaction that changes the tables themselves; one at a time."""
         engine = _engine(self._url, migrating=True).execution_options(writes=True)
         with engine.begin() as connection:
             if not self.is_sqlite:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _MIGRATION_LOCK})
+            yield connection
+
+    def _migrate(self) -> None:
+        if self.is_sqlite:
+            _private_file(self.sqlite_path)
+        with self._rebuilding() as connection:
             try:
                 alembic.command.upgrade(migration_config(connection), "head")
             except alembic.util.CommandError as error:
@@ -164,6 +172,12 @@ def migration_config(connection: Connection) -> Config:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
+
+
+def versions() -> list[str]:
+    """Return the versions that the tables have had, the oldest first."""
+    scripts = ScriptDirectory(str(_MIGRATIONS)).walk_revisions()
+    return [script.revision for script in reversed(list(scripts))]
 
 
 def _checked_url(url: str) -> str:
@@ -212,11 +226,23 @@ def _begin(connection: Connection) -> None:
 
 
 def _is_outage(error: DBAPIError) -> bool:
-    """Tell a database that isn't there from a statement of ours that is wrong."""
+    """Tell a database that can't do its work from a statement of ours that is wrong."""
+    if getattr(error.orig, "sqlstate", None) == _READ_ONLY:
+        return True
     return error.connection_invalidated or type(error).__name__ in {
         "OperationalError",
         "InterfaceError",
     }
+
+
+def _hint(error: Exception) -> str:
+    """Return what to do about an outage, where the address may be what is wrong."""
+    cause = getattr(error, "orig", None)
+    if getattr(cause, "sqlstate", None) == _READ_ONLY:
+        return ": it is a standby, or was made read-only"
+    # whoever was reached has a code, but for a file that can't be opened
+    code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
+    return ": check STREAMBOSS_DATABASE_URL" if code in {None, "SQLITE_CANTOPEN"} else ""
 
 
 def _private_file(path: Path) -> None:

@@ -7,15 +7,21 @@ import pytest
 
 from manager.store import Store
 from streams.settings import Settings
-from tests.manager.databases import create_database, running_postgres
+from tests.manager.databases import PostgresServer, create_database, running_postgres
 from tests.manager.serving import Api, serving
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
+def postgres_server() -> Iterator[PostgresServer]:
     """The run's one PostgreSQL. Fails, never skips, where it isn't installed."""
     with running_postgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_server: PostgresServer) -> str:
+    """How a URL reaches it."""
+    return postgres_server.address
 
 
 @pytest.fixture

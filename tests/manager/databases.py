@@ -4,6 +4,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -20,31 +21,61 @@ _INITDB = ("-U", "streamboss", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-i
 _OPTIONS = ("listen_addresses=", "fsync=off", "shared_buffers=32MB", "max_connections=100")
 
 
+class PostgresServer:
+    """A server in a folder of its own; killed and started again whenever a test says so."""
+
+    def __init__(self) -> None:
+        programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        if not programs:
+            raise RuntimeError("PostgreSQL is not installed: 'make setup' installs it")
+        self._programs = programs[-1]
+        # a socket's path must be short
+        self._folder = Path(tempfile.mkdtemp(prefix="sb-pg-", dir="/tmp"))
+        self._options: dict[str, Any] = {
+            "cwd": self._folder,
+            "env": {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+            **_somebody_else(self._folder),
+        }
+        initdb = [f"{self._programs}/initdb", "-D", f"{self._folder}/data", *_INITDB]
+        subprocess.run(initdb, check=True, capture_output=True, **self._options)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """How a URL reaches it."""
+        return f"host={self._folder}&port={_PORT}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers; again after `kill`."""
+        command = [f"{self._programs}/postgres", "-D", f"{self._folder}/data"]
+        command += ["-k", str(self._folder), "-p", str(_PORT)]
+        command += [word for option in _OPTIONS for word in ("-c", option)]
+        quiet = subprocess.DEVNULL
+        self._process = subprocess.Popen(command, stdout=quiet, stderr=quiet, **self._options)
+        eventually(lambda: _answers(self._folder), within_s=30, what="PostgreSQL answers")
+
+    def kill(self) -> None:
+        """End it and all its connections at once, as a crash does."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(30)
+            self._process = None
+
+    def remove(self) -> None:
+        """Delete what it kept."""
+        shutil.rmtree(self._folder)
+
+
 @contextmanager
-def running_postgres() -> Iterator[str]:
-    """Run a server for the length of a `with` block; gives how a URL reaches it."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not programs:
-        raise RuntimeError("PostgreSQL is not installed: 'make setup' installs it")
-    folder = Path(tempfile.mkdtemp(prefix="sb-pg-", dir="/tmp"))  # a socket's path must be short
-    options: dict[str, Any] = {
-        "cwd": folder,
-        "env": {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
-        **_somebody_else(folder),
-    }
-    initdb = [f"{programs[-1]}/initdb", "-D", f"{folder}/data", *_INITDB]
-    subprocess.run(initdb, check=True, capture_output=True, **options)
-    command = [f"{programs[-1]}/postgres", "-D", f"{folder}/data", "-k", str(folder)]
-    command += ["-p", str(_PORT), *(word for option in _OPTIONS for word in ("-c", option))]
-    quiet = subprocess.DEVNULL
-    server = subprocess.Popen(command, stdout=quiet, stderr=quiet, **options)
+def running_postgres() -> Iterator[PostgresServer]:
+    """Run a server for the length of a `with` block."""
+    server = PostgresServer()
     try:
-        eventually(lambda: _answers(folder), what="PostgreSQL answers")
-        yield f"host={folder}&port={_PORT}"
+        server.start()
+        yield server
     finally:
         server.kill()
-        server.wait()
-        shutil.rmtree(folder)
+        server.remove()
 
 
 def create_database(postgres: str, name: str = "") -> str:
