@@ -61,6 +61,7 @@ class Limits(_Strict):
     cpu_s: Annotated[int, Field(ge=1)] | None = None
     memory_bytes: Annotated[int, Field(ge=1024 * 1024)] | None = None
     files: Annotated[int, Field(ge=8)] | None = None
+    file_bytes: Annotated[int, Field(ge=0)] | None = None
 
 
 class ProcessDefinition(_Strict):

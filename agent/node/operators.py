@@ -161,7 +161,7 @@ class Operators:
         place = self._by_process.pop(process.number, None)
         if place is None:
             return
-        why = why_ended(status, process.stderr[-1] if process.stderr else "")
+        why = process.fault or why_ended(status, process.stderr[-1] if process.stderr else "")
         if place.draining:
             log.info("%s: gone (%s)", _label(place), why)
             del self._places[place.number]

@@ -158,10 +158,11 @@ class Pool:
 
     def _look(self) -> None:
         for process in self._processes.values():
-            process.looks_in_silence += 1
+            process.looks_in_silence += process.ready  # one that starts has `READY_S`
             if process.looks_in_silence == SILENT_LOOKS:
-                log.warning("operator process %d: hangs, and is ended", process.pid)
-                process.kill()
+                silent_s = SILENT_LOOKS * BEAT_S
+                process.kill(f"the operator hung: it had said nothing for {silent_s:g} s")
+                log.warning("operator process %d: %s", process.pid, process.fault)
         self._loop.call_later(BEAT_S, self._look)
 
     def _heard(self, process: OperatorProcess, said: Said) -> None:

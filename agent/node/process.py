@@ -115,6 +115,8 @@ class OperatorProcess:
         #: how often the pool has looked since it last said something
         self.looks_in_silence = 0
         self._killed = False
+        #: why we ended it
+        self.fault = ""
         self.stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._loop, self._on_said = loop, on_said
         self._waiting = b""
@@ -147,8 +149,9 @@ class OperatorProcess:
             self._loop.unwatch(self._stdin)
             os.close(self._stdin)
 
-    def kill(self) -> None:
-        """End it at once. With namespaces everything below it ends, too."""
+    def kill(self, fault: str = "") -> None:
+        """End it at once, for this reason. With namespaces everything below it ends, too."""
+        self.fault = self.fault or fault
         with suppress(ProcessLookupError):  # ended and reaped already
             os.kill(self.pid, signal.SIGKILL)
 

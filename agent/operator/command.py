@@ -84,6 +84,8 @@ def limited(words: Sequence[str], limits: Limits) -> tuple[str, ...]:
         flags.append(f"--as={limits.memory_bytes}")
     if limits.files is not None:
         flags.append(f"--nofile={limits.files}")
+    if limits.file_bytes is not None:
+        flags.append(f"--fsize={limits.file_bytes}")
     if not flags:
         return tuple(words)
     return ("/usr/bin/prlimit", *flags, "--", *words)

@@ -1,7 +1,10 @@
 """What must come of programs run once for each message (`single`)."""
 
 import json
+import socket
 from collections.abc import Callable
+
+import pytest
 
 from streams.definition import ProcessDefinition
 from streams.message import OBJECT_REFERENCE, Message
@@ -33,6 +36,12 @@ def _environment_is_the_contracts(outcome: Outcome) -> None:
     assert environment["STREAMBOSS_ATTEMPT"] == "1"
     assert environment["STREAMBOSS_CONTENT_TYPE"] == "text/plain"
     assert environment["TRACEPARENT"] == TRACEPARENT
+
+
+def _nobody_listens(outcome: Outcome) -> None:
+    port = int(outcome.outputs[0].body)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), 5)
 
 
 def _answer_keeps_what_its_input_had(outcome: Outcome) -> None:
@@ -220,6 +229,32 @@ _SURROUNDINGS = [
         one("opens_files.py", limits={"files": 32}, retries=0),
         ["x"],
         dead=[Dead(b"x", attempts=1, exit_status="1", stderr="Too many open files")],
+    ),
+    Case(
+        "a program that fills its folder meets its limit, and its neighbours have room",
+        defined(
+            f"read x; test $x != fill || exec {program('fills_its_folder.py')}; echo $x >> kept;"
+            " cat kept",
+            limits={"file_bytes": 1_000_000},
+            retries=0,
+            concurrency=1,
+        ),
+        ["a", "fill", "b"],
+        [b"a", b"a\nb"],
+        dead=[Dead(b"fill", attempts=1, exit_status="1", stderr="File too large")],
+    ),
+    Case(
+        "a program that listens is left by nobody on its port",
+        one("listens.py"),
+        ["x"],
+        1,
+        check=_nobody_listens,
+    ),
+    Case(
+        "a hundred processes that ignore SIGTERM end with the time-out",
+        one("breeds.py", timeout=2, retries=0),
+        ["x"],
+        dead=[Dead(b"x", "time", attempts=1)],
     ),
 ]
 

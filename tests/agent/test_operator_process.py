@@ -1,6 +1,7 @@
 """The life of an operator process: how it starts, reports, drains and ends. From outside only."""
 
 import json
+import re
 from pathlib import Path
 
 import pika
@@ -264,6 +265,61 @@ def test_what_nobody_collects_is_counted(urls: tuple[str, ...], tmp_path: Path) 
             eventually(lambda: operator.counters.uncollected == 2)
             assert operator.drain() == ExitStatus.DRAINED
         eventually(lambda: pipeline.waiting() == 0)
+
+
+@pytest.mark.parametrize("megabytes", [200, pytest.param(4000, marks=pytest.mark.long)])
+def test_gigabytes_on_stderr_take_no_memory(
+    urls: tuple[str, ...], tmp_path: Path, megabytes: int
+) -> None:
+    line = f"head -c {megabytes}M /dev/zero | tr '\\0' x >&2; echo; cat"
+    with Pipeline(urls, "op") as pipeline:
+        pipeline.publish("x")
+        with operating(urls, pipeline, defined(line, timeout=None), tmp_path) as operator:
+            eventually(pipeline.outputs, within_s=120)
+            peak = re.search(r"^VmHWM:\s+(\d+) kB", _status(operator.process.pid), re.MULTILINE)
+            assert operator.drain() == ExitStatus.DRAINED
+        assert peak
+        assert int(peak[1]) < 150_000
+
+
+def _status(pid: int) -> str:
+    return Path(f"/proc/{pid}/status").read_text()
+
+
+def test_a_program_that_is_replaced_goes_on_and_the_next_one_is_the_new(
+    urls: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "program"
+
+    def write(word: str) -> None:
+        new = tmp_path / "new"
+        new.write_text(
+            f'#!/bin/sh\nwhile read x; do test "$x" != end || exit 0; echo "{word} $x"; done\n'
+        )
+        new.chmod(0o755)
+        new.replace(path)
+
+    write("old")
+    definition = defined(str(path), argv=[], process_type="service", replies="one", retries=1)
+    with Pipeline(urls, "op") as pipeline:
+        with operating(urls, pipeline, definition, tmp_path) as operator:
+            pipeline.publish("a")
+            eventually(lambda: pipeline.bodies() == [b"old a"])
+            # When its file is replaced, and then gone, it doesn't mind
+            write("new")
+            pipeline.publish("b")
+            eventually(lambda: pipeline.bodies() == [b"old a", b"old b"])
+            path.unlink()
+            # When it ends, the operation waits for a program, and no message is burnt
+            pipeline.publish("end", "c")
+            eventually(operator.failures)
+            assert "program" in operator.failures()[0]
+            write("new")
+            eventually(lambda: pipeline.bodies()[-1] == b"new c", within_s=30)
+            eventually(lambda: operator.state is OperatorState.RUNNING)
+            assert operator.drain() == ExitStatus.DRAINED
+        assert pipeline.bodies() == [b"old a", b"old b", b"new c"]
+        assert [letter.body for letter in pipeline.dead()] == [b"end"]
 
 
 @pytest.mark.parametrize(

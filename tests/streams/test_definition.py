@@ -48,7 +48,7 @@ def test_a_definition_survives_being_stored() -> None:
         "timeout": None,
         "retries": 0,
         "output_content_type": "application/json",
-        "limits": {"cpu_s": 1, "memory_bytes": 10**9, "files": 64},
+        "limits": {"cpu_s": 1, "memory_bytes": 10**9, "files": 64, "file_bytes": 0},
         "sandbox": "strict",
         "settle_s": 0.5,
         "description": "d",

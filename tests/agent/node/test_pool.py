@@ -16,7 +16,7 @@ from agent.node.scratch import Scratch
 from streams.broker import EventLoop
 from streams.settings import Settings
 
-BEAT_S = 0.2
+BEAT_S = 0.4
 
 
 def test_an_operator_that_hangs_while_connected_is_ended_and_others_are_not(
@@ -57,6 +57,7 @@ def test_an_operator_that_hangs_while_connected_is_ended_and_others_are_not(
         # When one is stopped, it is ended, and the other goes on for as long again
         os.kill(hanging.pid, signal.SIGSTOP)
         assert until(lambda: ended == [hanging.pid], 10)
+        assert "said nothing for 2.4 s" in hanging.fault
         assert not until(lambda: healthy.pid in ended, 2 * pool.SILENT_LOOKS * BEAT_S)
     finally:
         processes.kill()

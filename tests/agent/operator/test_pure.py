@@ -94,8 +94,8 @@ def test_only_a_line_that_needs_no_shell_is_spared_it(line: str, words: list[str
 
 def test_limits_go_by_prlimit_before_the_program_begins() -> None:
     assert limited(("cat",), Limits()) == ("cat",)
-    assert limited(("cat",), Limits(cpu_s=2, memory_bytes=2**30, files=64)) == (
-        "/usr/bin/prlimit", "--cpu=2:3", f"--as={2**30}", "--nofile=64", "--", "cat",
+    assert limited(("cat",), Limits(cpu_s=2, memory_bytes=2**30, files=64, file_bytes=9)) == (
+        "/usr/bin/prlimit", "--cpu=2:3", f"--as={2**30}", "--nofile=64", "--fsize=9", "--", "cat",
     )  # fmt: skip
 
 
