@@ -43,20 +43,17 @@ class BrokerView:
 def wanted_operations(operations: Iterable[Operation], view: BrokerView) -> frozenset[str]:
     """Return the names of the operations whose output somebody wants."""
     everything = list(operations)
-    reached = _Reach(view.bindings)
+    start, up = _sources(view)
     fed_by = defaultdict[str, list[Operation]](list)
     for operation in everything:
         fed_by[names.exchange(operation.output_stream)].append(operation)
-    start = {
-        b.source for b in view.bindings if not b.to_exchange and _is_demand(b.destination, view)
-    }
     always = [o for o in everything if o.demand is DemandMode.ALWAYS]
     wanted = {o.name for o in always}
     waiting = sorted(start | {names.exchange(o.input_stream) for o in always})
     seen = set[str]()
     while waiting:
         exchange = waiting.pop()
-        for upstream in reached.leading_to(exchange):
+        for upstream in _closure(exchange, up):
             if upstream in seen:
                 continue
             seen.add(upstream)
@@ -84,27 +81,32 @@ def wanting_queues(streams: Iterable[str], view: BrokerView) -> dict[str, list[s
     }
 
 
+def _sources(view: BrokerView) -> tuple[set[str], Mapping[str, AbstractSet[str]]]:
+    """Return the exchanges that somebody collects, and from which exchanges each one gets more."""
+    collected, up = set[str](), defaultdict[str, set[str]](set)
+    for binding in view.bindings:
+        if binding.to_exchange:
+            up[binding.destination].add(binding.source)
+        elif _is_demand(binding.destination, view):
+            collected.add(binding.source)
+    return collected, up
+
+
 class _Reach:
-    """Paths through exchanges, both ways."""
+    """Paths down through exchanges to queues."""
 
     def __init__(self, bindings: Iterable[Binding]) -> None:
         self._queues = defaultdict[str, set[str]](set)
         self._down = defaultdict[str, set[str]](set)
-        self._up = defaultdict[str, set[str]](set)
         for binding in bindings:
             if binding.to_exchange:
                 self._down[binding.source].add(binding.destination)
-                self._up[binding.destination].add(binding.source)
             else:
                 self._queues[binding.source].add(binding.destination)
 
     def queues(self, exchange: str) -> set[str]:
         """The queues that what is published on `exchange` comes to."""
         return {q for name in _closure(exchange, self._down) for q in self._queues.get(name, ())}
-
-    def leading_to(self, exchange: str) -> set[str]:
-        """The exchanges from which something published comes to `exchange`, itself included."""
-        return _closure(exchange, self._up)
 
 
 def _closure(start: str, edges: Mapping[str, AbstractSet[str]]) -> set[str]:
@@ -118,15 +120,12 @@ def _closure(start: str, edges: Mapping[str, AbstractSet[str]]) -> set[str]:
 
 
 def _is_demand(queue: str, view: BrokerView) -> bool:
-    match _role(queue):
-        case QueueRole.SUBSCRIPTION:
-            return True
-        case QueueRole.ARCHIVE:
-            return queue not in view.passive
-        case QueueRole.CONSUMER | QueueRole.FOREIGN:
-            return view.consumed.get(queue, 0) > 0
-        case _:
-            return False
+    role = _role(queue)
+    if role is QueueRole.FOREIGN or role is QueueRole.CONSUMER:
+        return view.consumed.get(queue, 0) > 0
+    return role is QueueRole.SUBSCRIPTION or (
+        role is QueueRole.ARCHIVE and queue not in view.passive
+    )
 
 
 @lru_cache(maxsize=100_000)

@@ -120,7 +120,7 @@ class _Room:
         for node in sorted(known, key=lambda n: (n.closing, _ends(n), n.name)):
             if node.state not in _KEEPS or self._may_run(operation, node) is strays:
                 continue
-            if not node.offers_application(operation.definition.application):
+            if strays and not node.offers_application(operation.definition.application):
                 continue
             take = min(current[node.name], self._free[node.name], count - sum(kept.values()))
             if take > 0:

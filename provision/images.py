@@ -22,8 +22,8 @@ def newest(images: Iterable[Image], query: ImageQuery) -> Image | None:
     return max(fitting, key=by_age, default=None)
 
 
-def of_appliance(images: Iterable[Image], wanted: str) -> Image | None:
-    """Return the newest promoted image of an appliance.
+def all_of_appliance(images: Iterable[Image], wanted: str) -> list[Image]:
+    """Return the promoted images of an appliance, the newest first.
 
     `wanted` may be pinned to an image, as in definitions: `NAME@` and its hash's first digits.
     """
@@ -31,7 +31,12 @@ def of_appliance(images: Iterable[Image], wanted: str) -> Image | None:
     promoted = [i for i in images if i.available and i.tags.get(ROLE) == Role.IMAGE]
     fitting = [image for image in promoted if image.tags.get(APPLIANCE) == appliance]
     pinned = [image for image in fitting if image.tags.get(HASH, "").startswith(pin)]
-    return max(pinned, key=by_age, default=None)
+    return sorted(pinned, key=by_age, reverse=True)
+
+
+def of_appliance(images: Iterable[Image], wanted: str) -> Image | None:
+    """Return the newest promoted image of an appliance, as `all_of_appliance` finds it."""
+    return next(iter(all_of_appliance(images, wanted)), None)
 
 
 def offer(appliance: str, image: Image) -> str:

@@ -5,6 +5,7 @@ hash begins so. A node offers the whole of it, `my-operation@04a05a5d4345`, if i
 """
 
 import re
+from functools import lru_cache
 
 _PIN = re.compile(r"[0-9a-f]{4,12}")
 
@@ -27,6 +28,7 @@ def is_pinned(application: str) -> bool:
     return "@" in application
 
 
+@lru_cache(maxsize=20_000)  # asked of each operation and node at each look
 def is_offered(application: str, offer: str) -> bool:
     """Say whether a node's `offer` is the appliance that a definition names, in that image."""
     wanted, _, pin = application.partition("@")

@@ -4,6 +4,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Literal
 
 from streams.errors import InvalidNameError
@@ -11,6 +12,9 @@ from streams.errors import InvalidNameError
 CONTROL_EXCHANGE = "streamboss.control"
 DEAD_EXCHANGE = "operations.dead"
 EVENTS_STREAM = "streamboss.events"
+
+#: Whoever plans spells thousands of names at each look, the same ones again and again.
+_SPELLED = 20_000
 
 _LEGAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 _RULE = "use A-Z, a-z, 0-9, '.', '_', '-', beginning with a letter or digit, 100 characters at most"
@@ -71,6 +75,7 @@ def check_name(kind: Kind, name: str) -> str:
     return name
 
 
+@lru_cache(maxsize=_SPELLED)
 def exchange(stream: str) -> str:
     """Return the fanout exchange that is `stream`."""
     return f"streams.{check_name('stream', stream)}"
@@ -82,6 +87,7 @@ def stream_of(exchange_name: str) -> str | None:
     return stream if prefix == "streams" and stream else None
 
 
+@lru_cache(maxsize=_SPELLED)
 def operation_queue(operation: str) -> str:
     """Return the queue from which the agents of `operation` take its input."""
     return f"operations.{check_name('operation', operation)}"

@@ -73,6 +73,7 @@ class CloudKeeper:
         self._looked = threading.Condition(self._lock)
         self._seen_s = float("-inf")
         self._shelf: Shelf | None = None
+        self._silence = "it is being asked"
         self._findings = Findings()
         self._pause: _Pause | None = None
         self._given_s: dict[str, float] = {}
@@ -93,6 +94,7 @@ class CloudKeeper:
                 paused_until=pause.until if pause else None,
                 pause=pause.words if pause else "",
                 boot_timeout_s=self._entry.ssh.timeout_s,
+                silence="" if self._shelf else self._silence,
             )
 
     def offers(self, records: Sequence[MachineRecord]) -> tuple[Offer, ...]:
@@ -231,6 +233,14 @@ class CloudKeeper:
                 self._give(node, partial(self._work.close_unlaunched, waiting[node]))
 
     def _see_shelf(self) -> None:
+        try:
+            self._ask_for_shelf()
+        except ProvisionError as error:
+            with self._lock:
+                self._silence = str(error)
+            raise
+
+    def _ask_for_shelf(self) -> None:
         cloud = self._work.ground.site().cloud
         shelf = Shelf(tuple(cloud.account.images()), self._pinned())
         known = self._shelf.prices if self._shelf else {}

@@ -99,6 +99,7 @@ class CloudRoom:
         paused_until: no launch before then, because the cloud refused one or doesn't answer.
         pause: its words.
         boot_timeout_s: a machine not heard for so long after its launch has failed to boot.
+        silence: why nobody knows what it offers; empty once it has said so.
     """
 
     cloud: str
@@ -109,6 +110,7 @@ class CloudRoom:
     paused_until: datetime | None = None
     pause: str = ""
     boot_timeout_s: float = 600.0
+    silence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What operations need of machines, and what machines mean for nodes. Pure."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -7,7 +8,7 @@ from datetime import timedelta
 from manager.dispatcher import NodeView, Placement
 from manager.machines.model import MachineRecord, Offer, Phase, Seen
 from manager.model import NodeState, Operation
-from streams.application import is_offered
+from streams.application import appliance_of, is_offered
 
 #: How long before its lease's end a machine is drained at the latest.
 DRAIN_AHEAD_S = 60.0
@@ -26,6 +27,7 @@ class Needs:
         nodes: as `as_planned` shows them.
         finishing: nodes where an operation still finishes what it has, with the longest time in
             seconds that it may take.
+        imaged: the applications that have an image in a configured cloud.
         demand_known: all demand was seen, so that a machine without work is one.
     """
 
@@ -33,6 +35,7 @@ class Needs:
     placement: Placement = field(default_factory=Placement)
     nodes: Sequence[NodeView] = ()
     finishing: Mapping[str, float] = field(default_factory=dict)
+    imaged: frozenset[str] = frozenset()
     demand_known: bool = True
 
 
@@ -48,13 +51,13 @@ def offered(application: str, content: str) -> str:
 
 def imaged(operations: Iterable[Operation], seen: Seen) -> frozenset[str]:
     """Return the applications that have an image in a configured cloud."""
-    named = {operation.definition.application for operation in operations}
-    appliances = {offer.application: offer for offer in seen.offers}
+    offers = defaultdict[str, list[Offer]](list)
+    for offer in seen.offers:
+        offers[offer.application].append(offer)
     return frozenset(
         application
-        for application in named
-        if application.partition("@")[0] in appliances
-        and any(serves(offer, application) for offer in seen.offers)
+        for application in {operation.definition.application for operation in operations}
+        if any(serves(offer, application) for offer in offers[appliance_of(application)])
     )
 
 

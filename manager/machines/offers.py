@@ -2,7 +2,7 @@
 
 import os
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from manager.machines.model import MachineRecord, Offer
@@ -31,23 +31,26 @@ class Shelf:
 
 def sizes_of(shelf: Shelf, inventory: Inventory) -> frozenset[str]:
     """Return the sizes of machines of all appliances on the shelf."""
-    return frozenset(inventory.appliance(name).size for name in _newest(shelf, inventory.owner))
+    return frozenset(inventory.appliance(name).size for name in _found(shelf, inventory.owner))
 
 
 def offers_of(cloud: str, inventory: Inventory, shelf: Shelf, boot_s: float) -> tuple[Offer, ...]:
-    """Return what a cloud can launch, by application."""
-    found, entry = _newest(shelf, inventory.owner), inventory.clouds[cloud]
+    """Return what a cloud can launch, by application: its newest image, then older ones.
+
+    Those are for definitions that are pinned to one.
+    """
+    found, entry = _found(shelf, inventory.owner), inventory.clouds[cloud]
     slots = _LOCAL_SLOTS if isinstance(entry, LocalEntry) else _SLOTS
     described = {name: inventory.appliance(name) for name in sorted(found)}
     return tuple(
         Offer(
             application=name,
             cloud=cloud,
-            image=found[name].id,
+            image=image.id,
             size=appliance.size,
             hours=appliance.hours or entry.hours or inventory.defaults.hours,
             rank=entry.rank,
-            content=found[name].tags.get(HASH, ""),
+            content=image.tags.get(HASH, ""),
             slots=appliance.slots or slots,
             boot_s=boot_s,
             price_per_hour=shelf.prices.get(appliance.size),
@@ -55,6 +58,7 @@ def offers_of(cloud: str, inventory: Inventory, shelf: Shelf, boot_s: float) -> 
             warm=appliance.warm,
         )
         for name, appliance in described.items()
+        for image in found[name]
     )
 
 
@@ -66,9 +70,22 @@ def boot_s(entry: CloudEntry, records: Iterable[MachineRecord]) -> float:
     return _LOCAL_BOOT_S if isinstance(entry, LocalEntry) else _BOOT_S
 
 
-def _newest(shelf: Shelf, owner: str) -> dict[str, Image]:
-    """Return the image of each appliance with an agent; what the inventory names comes first."""
+def _found(shelf: Shelf, owner: str) -> dict[str, list[Image]]:
+    """Return the images of each appliance with an agent, one of each content.
+
+    First the one that the inventory names, or else the newest.
+    """
     own = [i for i in shelf.images if i.tags.get(OWNER) == owner and i.tags.get(AGENT) != "no"]
     names = {image.tags.get(APPLIANCE, "") for image in own} - {""}
-    found = {name: images.of_appliance(own, name) for name in names}
-    return {name: image for name, image in found.items() if image} | dict(shelf.pinned)
+    found = {name: images.all_of_appliance(own, name) for name in names}
+    found |= {name: [image, *found.get(name, ())] for name, image in shelf.pinned.items()}
+    return {name: _unlike(there) for name, there in found.items() if there}
+
+
+def _unlike(there: Sequence[Image]) -> list[Image]:
+    """Return the first image, and the first of each content that somebody could name."""
+    by_content: dict[str, Image] = {}
+    for image in there[1:]:
+        by_content.setdefault(image.tags.get(HASH, ""), image)
+    known = {"", there[0].tags.get(HASH, "")}
+    return [there[0], *(image for text, image in by_content.items() if text not in known)]

@@ -14,9 +14,13 @@ from datetime import datetime, timedelta
 from manager.machines.allowance import Allowance
 from manager.machines.endings import forced_endings, over_budget
 from manager.machines.model import Breaker, Decisions, Ending, Phase, Seen, Waiting
-from manager.machines.needs import DRAIN_AHEAD_S, Needs, imaged
+from manager.machines.needs import DRAIN_AHEAD_S, Needs, offered
 from manager.machines.standing import Standing, standings
 from manager.machines.supply import Supply
+from streams.application import appliance_of, is_pinned
+
+#: So many images are named to somebody who asked for another.
+_MOST_NAMED = 5
 
 
 def plan(seen: Seen, needs: Needs) -> Decisions:
@@ -62,13 +66,12 @@ def _failed(seen: Seen, ends: Mapping[str, Ending]) -> dict[tuple[str, str], Bre
 
 def _missing(seen: Seen, needs: Needs, supply: Supply) -> dict[str, Waiting]:
     """Find machines for the instances that have none; say what each such operation waits for."""
-    has_image = imaged((o for o, _ in needs.wanted), seen)
     nodes = {node.name: node for node in needs.nodes}
     waiting = dict[str, Waiting]()
     for operation, count in needs.wanted:
         application = operation.definition.application
         placed = needs.placement.nodes.get(operation.name, {})
-        if application not in has_image:
+        if application not in needs.imaged:
             if not placed and (reason := _no_image(operation.name, application, seen, needs)):
                 waiting[operation.name] = reason
             continue
@@ -82,14 +85,27 @@ def _no_image(operation: str, application: str, seen: Seen, needs: Needs) -> Wai
     """Why no machine can be launched for an operation, if that is what it lacks."""
     if operation not in needs.placement.failed and needs.nodes:
         return None
+    silent = [
+        f"{r.cloud}: nobody knows yet what it offers: {r.silence}" for r in seen.rooms if r.silence
+    ]
+    if silent:
+        return Waiting("; ".join(silent))
     if not seen.rooms:
         if not needs.nodes:
             return None
         why = "and no cloud is configured"
     else:
-        name = application.partition("@")[0]
-        why = f"and no cloud has an image of it: 'fab build_appliance --name {name}' makes one"
+        why = f"and no cloud has {_lacking(application, seen)}"
     return Waiting(f"no node offers the application {application!r}, {why}", failed=True)
+
+
+def _lacking(application: str, seen: Seen) -> str:
+    name = appliance_of(application)
+    if not is_pinned(application):
+        return f"an image of it: 'fab build_appliance --name {name}' makes one"
+    there = [offered(o.application, o.content) for o in seen.offers if o.application == name]
+    named = ", ".join(dict.fromkeys(there[:_MOST_NAMED])) or "none"
+    return f"that image; of {name} there is: {named}"
 
 
 def _expiring(staying: Sequence[Standing], needs: Needs, supply: Supply) -> list[Ending]:

@@ -37,7 +37,8 @@ def instances_for(
 def scaled(before: Scale | None, needed: int, *, most: int, now: float) -> Scale:
     """Return the scale that follows `before` when `needed` instances are, and `most` allowed."""
     if before is None or needed >= (has := min(before.instances, most)):
-        return Scale(needed)
+        new = Scale(needed)
+        return before if before == new else new
     if before.fewer_since is None:
         return Scale(has, needed, now)
     fewer = max(before.fewer, needed)

@@ -49,11 +49,15 @@ def remembered(
         }
         old = Memory(nodes=nodes, scale=Scale(sum(nodes.values())) if nodes else None)
     since = None if is_wanted else (now if old.unwanted_since is None else old.unwanted_since)
-    draining = frozenset(n for n in old.draining if n in said)
+    draining = frozenset(n for n in old.draining if n in said) if old.draining else old.draining
+    if since == old.unwanted_since and draining == old.draining:
+        return old  # most are as they were: nothing is made that needs to be cleaned up
     return replace(old, unwanted_since=since, draining=draining)
 
 
 def moved(memory: Memory, nodes: Mapping[str, int]) -> Memory:
     """Put the placement into memory; where it was and isn't any more, it drains."""
+    if memory.nodes == nodes and not memory.draining:
+        return memory
     left = frozenset(name for name in memory.nodes if name not in nodes)
     return replace(memory, nodes=dict(nodes), draining=(memory.draining | left) - frozenset(nodes))

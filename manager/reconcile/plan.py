@@ -86,7 +86,8 @@ def plan(seen: Observed) -> Plan:
     made = Decisions()
     if seen.machines:
         ours = [(o, count) for o, count in running if o.name in wanted]
-        needs = Needs(ours, placement, nodes, _finishing(seen, memory), seen.demand_known)
+        finishing = _finishing(seen, memory)
+        needs = Needs(ours, placement, nodes, finishing, has_image, demand_known=seen.demand_known)
         made = machines.plan(seen.machines, needs)
         placement = _explained(placement, made)
     return Plan(
@@ -120,8 +121,8 @@ def _memory(seen: Observed, wanted: frozenset[str], said: Reports) -> dict[str, 
         )
         needed = max(1, seen.instances.get(operation.name, operation.instances.min))
         scale = scaled(mine.scale, needed, most=max(1, operation.instances.max), now=seen.now)
-        is_over = not is_wanted and not mine.nodes
-        memory[operation.name] = replace(mine, scale=None if is_over else scale)
+        after = scale if is_wanted or mine.nodes else None
+        memory[operation.name] = mine if after == mine.scale else replace(mine, scale=after)
     return memory
 
 

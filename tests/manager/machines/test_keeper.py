@@ -98,6 +98,22 @@ def test_an_image_that_was_made_just_now_is_known_to_new_demand(kept: Kept, moto
     assert [offer.application for offer in offers] == ["ocr", "resize"]
 
 
+def test_an_older_image_is_launched_for_what_is_pinned_to_it(
+    kept: Kept, moto: Any, running: Running
+) -> None:
+    old = kept.offer()
+    image = moto.register_image(Name="resize-2", Architecture="x86_64")["ImageId"]
+    tags = {OWNER: "tests", APPLIANCE: "resize", ROLE: Role.IMAGE, HASH: "def456"}
+    moto.create_tags(Resources=[image], Tags=[{"Key": k, "Value": v} for k, v in tags.items()])
+    eventually(lambda: kept.keeper.browse(within_s=30), what="it was looked at anew")
+    seen = kept.look()
+    assert [offer.content for offer in seen.offers] == ["def456", "abc123"]
+    kept.look(Decisions(launches=(Launch(seen.offers[1], WHY),)))
+    kept.until(lambda seen: seen.machines and seen.machines[0].handle, "a machine is launched")
+    (there,) = moto.describe_instances()["Reservations"][0]["Instances"]
+    assert there["ImageId"] == old.image
+
+
 def test_a_full_cloud_is_paused_with_its_words(
     kept: Kept, front: tuple[Front, int], running: Running
 ) -> None:

@@ -72,6 +72,18 @@ def test_what_runs_where_anything_may_stays_there_until_its_own_machine_is_up() 
     assert scene.told == {"any": (), "m1": ("o1",)}
 
 
+def test_a_pinned_operation_gets_a_machine_of_its_own_image() -> None:
+    newer = offer(image="img-2", content="feed02", slots=1)
+    older = offer(image="img-1", content="feed01", slots=1)
+    scene = world(2, offers=[newer, older])
+    scene.pin("test@feed01", operation=1)
+    scene.step(times=20)
+    assert {r.image: scene.told[r.node] for r in scene.records.values()} == {
+        "img-1": ("o1",),
+        "img-2": ("o2",),
+    }
+
+
 def test_one_more_instance_goes_to_another_machine_first() -> None:
     one = operation("one", "a", "b", instances=Instances(1, 3))
     nodes = [node("n1", slots=5), node("n2", slots=2)]
@@ -229,6 +241,16 @@ def test_a_budget_that_is_used_up_ends_machines_and_is_never_exceeded() -> None:
             "no node offers the application 'test', and no cloud has an image of it: 'fab build",
         ),
         (
+            lambda w: w.pin("test@bad0"),
+            OperationState.FAILED,
+            "no node offers the application 'test@bad0', and no cloud has that image; of test th",
+        ),
+        (
+            lambda w: w.offers.clear() or w.silences("local", "no route to host"),
+            OperationState.STARTING,
+            "local: nobody knows yet what it offers: no route to host",
+        ),
+        (
             lambda w: w.offers.__setitem__(0, offer(hours=0.02)),
             OperationState.FAILED,
             "local: a lease of 0.02 hours is too short for test, whose boot takes 30 s",
@@ -271,7 +293,7 @@ def test_a_budget_that_is_used_up_ends_machines_and_is_never_exceeded() -> None:
 def test_each_reason_is_a_sentence(
     change: Callable[[World], object], state: OperationState, reason: str
 ) -> None:
-    scene = world(others=[node("n1", offers=("another",))])
+    scene = world(others=[node("n1", offers=("another",))], offers=[offer(content="feed")])
     change(scene)
     verdict = scene.step().verdicts["o1"]
     assert verdict.state is state

@@ -1,6 +1,5 @@
 """A world with a clock and a cloud of its own: records are kept as the store keeps them."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,7 @@ from manager.machines.model import (
     Phase,
     Seen,
 )
+from manager.machines.needs import offered
 from manager.model import NodeState, Operation
 from manager.reconcile.memory import Memory
 from manager.reconcile.plan import Observed, Plan, plan
@@ -49,6 +49,7 @@ class World:
     consumed: set[str] = field(default_factory=set)
     instances: dict[str, int] = field(default_factory=dict)
     boots: Callable[[MachineRecord], bool] = lambda _machine: True
+    planner: Callable[[Observed], Plan] = plan
     term: int = 1
     now_s: float = 0.0
     others: list[NodeView] = field(default_factory=list)
@@ -62,8 +63,6 @@ class World:
     bound: set[str] = field(default_factory=set)
     launched: int = 0
     _offers: dict[str, Offer] = field(default_factory=dict)
-    #: what each plan took of a core
-    planning_s: list[float] = field(default_factory=list)
     #: bindings that have nothing to do with the operations
     foreign: frozenset[Binding] = frozenset()
 
@@ -76,10 +75,7 @@ class World:
         for _ in range(times):
             self.now_s += seconds
             self._cloud_works()
-            observed = self.observed(demand_known=demand_known)
-            began_s = time.thread_time()
-            made = plan(observed)
-            self.planning_s.append(time.thread_time() - began_s)
+            made = self.planner(self.observed(demand_known=demand_known))
             self.memory = dict(made.memory)
             self.bound |= {o.name for o in made.bind}
             self.bound -= {o.name for o in made.unbind}
@@ -157,6 +153,16 @@ class World:
             price_per_hour=chosen.price_per_hour,
         )
 
+    def pin(self, application: str, operation: int = 1) -> None:
+        """Let an operation, by its number, name another application."""
+        made = self.operations[operation - 1]
+        definition = made.definition.model_copy(update={"application": application})
+        self.operations[operation - 1] = replace(made, definition=definition)
+
+    def silences(self, cloud: str, words: str) -> None:
+        """Let a cloud never have said what it offers."""
+        self.rooms = [replace(r, silence=words) if r.cloud == cloud else r for r in self.rooms]
+
     def phases(self) -> dict[str, Phase]:
         return {node: record.phase for node, record in self.records.items()}
 
@@ -194,7 +200,7 @@ class World:
         return NodeView(
             record.node,
             NodeState.LOST if silent_s >= LOST_S else NodeState.READY,
-            offers=(like.application,),
+            offers=(offered(like.application, like.content),),
             slots=like.slots,
             incarnation="1",
             reports=tuple(
