@@ -47,6 +47,8 @@ class Connect(_Line):
     """How often it has to say that it is alive."""
     mark: str | None = None
     """What `MARK_VARIABLE` has to be in its programs' environment; None: leave it out."""
+    cgroups: dict[str, str] = Field(default_factory=dict)
+    """What the paths of its programs' cgroups begin with, by controller; empty: there are none."""
     run_as: str | None = None
     """The user who runs its programs; None: the operator's own."""
 

@@ -136,7 +136,7 @@ def _desk(definition: ProcessDefinition, scratch: str) -> Iterator[_Desk]:
             reaper,
             found.words,
             env,
-            definition.limits,
+            definition.limits.model_copy(update={"processes": None, "cpus": None}),
             LogLines(),
             sandbox=sandbox_of(definition, scratch),
         )

@@ -56,12 +56,14 @@ class _Strict(BaseModel):
 
 
 class Limits(_Strict):
-    """Resource limits of each process; None is no limit."""
+    """Resource limits; None is no limit. Of each process, or of a whole program by a cgroup."""
 
     cpu_s: Annotated[int, Field(ge=1)] | None = None
     memory_bytes: Annotated[int, Field(ge=1024 * 1024)] | None = None
     files: Annotated[int, Field(ge=8)] | None = None
     file_bytes: Annotated[int, Field(ge=0)] | None = None
+    processes: Annotated[int, Field(ge=1)] | None = None
+    cpus: Annotated[float, Field(ge=0.01, allow_inf_nan=False)] | None = None
 
 
 class ProcessDefinition(_Strict):

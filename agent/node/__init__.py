@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from agent.node.agent import NodeAgent
+from agent.node.cgroups import cgroups
 from agent.node.config import AgentConfig
 from agent.node.isolation import Isolation, end_marked, isolation
 from agent.node.pool import Ground
@@ -40,8 +41,10 @@ def run(config_path: Path, *, run_as: str | None = None, namespaces: bool | None
         ways = isolation(config.name, scratch.folder, namespaces=namespaces)
         _end_leftovers(ways)
         _allow_descriptors(config.slots)
-        status = NodeAgent(Ground(config, scratch, ways, run_as)).serve()
+        limits = cgroups(config.name, scratch.folder)
+        status = NodeAgent(Ground(config, scratch, ways, limits, run_as)).serve()
         _end_leftovers(ways)
+        limits.close()
     finally:
         scratch.close()
     return status

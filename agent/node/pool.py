@@ -4,8 +4,9 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from agent.node.cgroups import Cgroups
 from agent.node.config import AgentConfig
 from agent.node.isolation import Isolation, end_marked
 from agent.node.process import OnSaid, OperatorProcess, Said, environment
@@ -37,6 +38,7 @@ class Ground:
     config: AgentConfig
     scratch: Scratch
     isolation: Isolation
+    cgroups: Cgroups = field(default_factory=Cgroups)
     #: the user who runs programs; None: ours
     run_as: str | None = None
 
@@ -145,6 +147,7 @@ class Pool:
                 scratch=str(folder),
                 beat_s=BEAT_S,
                 mark=mark,
+                cgroups=self._ground.cgroups.paths(self._numbers),
                 run_as=self._ground.run_as,
             )
         )
@@ -177,6 +180,7 @@ class Pool:
         self._ground.scratch.remove(process.folder)
         if mark := self._ground.isolation.mark(process.number):
             self._sweep(mark, _SWEEPS)
+        self._remove_cgroups(process.number, _SWEEPS)
         if process is self._spare:
             self._spare = None
             self._spare_failed(f"ended with status {status}")
@@ -189,6 +193,11 @@ class Pool:
         delay_s = backoff_s(self._spare_failures, first_s=_FIRST_S, longest_s=_LONGEST_S)
         self._spare_due = time.monotonic() + delay_s
         log.info("spare operator process: %s; next after %.1f s", why, delay_s)
+
+    def _remove_cgroups(self, number: int, left: int) -> None:
+        # whoever was just ended in them may not be gone yet
+        if not self._ground.cgroups.remove(number) and left:
+            self._loop.call_later(_SWEEP_S, lambda: self._remove_cgroups(number, left - 1))
 
     def _sweep(self, mark: str, left: int) -> None:
         if end_marked(mark) and left:

@@ -70,6 +70,7 @@ def assemble(
             reporter.log,
             connect.run_as,
             sandbox_of(definition, connect.scratch),
+            connect.cgroups,
         ),
         definition=definition,
         intake=intake,

@@ -4,9 +4,10 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.operator import sandbox
+from agent.operator.cgroup import Cgroup
 from agent.operator.reaper import Reaper, kill_group
 from agent.operator.spawn import Pipes
 from agent.operator.tail import LogLines, Stderr
@@ -19,6 +20,7 @@ TERM_GRACE_S = 2.0
 ORPHAN_GRACE_S = 0.5
 #: One round of the loop reads at most so much from one pipe, so that nobody starves.
 _READS_A_ROUND = 16
+_REMOVALS, _REMOVE_S = 20, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +28,28 @@ class Exit:
     """How a program ended: its exit status, or the number of the signal as a negative one."""
 
     code: int
+    #: the kernel ended a process of it, because its cgroup was full
+    out_of_memory: bool = False
 
     @property
     def text(self) -> str:
         """Return the status as a person reads it."""
+        if self.out_of_memory and self.code:
+            return f"{self._status}: out of memory (limits: memory_bytes)"
+        return self._status
+
+    @property
+    def label(self) -> str:
+        """Return the status as one word: `0`, `75`, `SIGKILL`."""
+        return str(self.code) if self.code >= 0 else self._status.removeprefix("signal ")
+
+    @property
+    def _status(self) -> str:
         if self.code >= 0:
             return f"exit status {self.code}"
         with suppress(ValueError):
             return f"signal {signal.Signals(-self.code).name}"
         return f"signal {-self.code}"
-
-    @property
-    def label(self) -> str:
-        """Return the status as one word: `0`, `75`, `SIGKILL`."""
-        return str(self.code) if self.code >= 0 else self.text.removeprefix("signal ")
 
 
 class Child:
@@ -58,6 +68,7 @@ class Child:
         log: LogLines,
         *,
         sandboxed: bool,
+        cgroup: Cgroup | None,
         on_output: Callable[[bytes], None],
         on_end: Callable[[Exit], None],
     ) -> None:
@@ -70,6 +81,7 @@ class Child:
         self.on_read: Callable[[], None] = lambda: None
         self.over = False
         self._sandboxed = sandboxed
+        self._cgroup = cgroup
         self._loop = loop
         self._on_output = on_output
         self._on_end = on_end
@@ -164,7 +176,15 @@ class Child:
         assert self.exit is not None  # noqa: S101 - both callers have seen it
         if self._sandboxed:
             self.exit = Exit(sandbox.exit_code(self.exit.code, self.errors.tail.last_line()))
+        if self._cgroup is not None:
+            self.exit = replace(self.exit, out_of_memory=self._cgroup.ran_out_of_memory)
+            self._remove_cgroup(_REMOVALS)
         self._on_end(self.exit)
+
+    def _remove_cgroup(self, left: int) -> None:
+        """Remove it when whoever was left behind in it has died; at last the agent does it."""
+        if self._cgroup is not None and not self._cgroup.remove() and left:
+            self._loop.call_later(_REMOVE_S, lambda: self._remove_cgroup(left - 1))
 
     def _read_errors(self) -> None:
         for _ in range(_READS_A_ROUND):

@@ -75,12 +75,15 @@ def _direct(words: Sequence[str], path: str) -> Command:
     return Command(tuple(words), f"program {program!r} isn't executable: chmod +x helps")
 
 
-def limited(words: Sequence[str], limits: Limits) -> tuple[str, ...]:
-    """Return `words` behind prlimit(1), which sets the limits before the program begins."""
+def limited(words: Sequence[str], limits: Limits, *, in_cgroup: bool = False) -> tuple[str, ...]:
+    """Return `words` behind prlimit(1), which sets the limits before the program begins.
+
+    A cgroup counts memory that is used; a limit of addresses is all there is elsewhere.
+    """
     flags = []
     if limits.cpu_s is not None:
         flags.append(f"--cpu={limits.cpu_s}:{limits.cpu_s + _CPU_GRACE_S}")
-    if limits.memory_bytes is not None:
+    if limits.memory_bytes is not None and not in_cgroup:
         flags.append(f"--as={limits.memory_bytes}")
     if limits.files is not None:
         flags.append(f"--nofile={limits.files}")

@@ -1,14 +1,16 @@
 """How an operation's program is started, again and again."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from agent.operator import cgroup
+from agent.operator.cgroup import Cgroup
 from agent.operator.child import Child, Exit
 from agent.operator.command import as_user, limited
 from agent.operator.reaper import Reaper
 from agent.operator.sandbox import Sandbox
 from agent.operator.settle import Settling
-from agent.operator.spawn import Stdin, spawn
+from agent.operator.spawn import CannotRunError, Stdin, spawn
 from agent.operator.tail import LogLines
 from streams.broker import EventLoop
 from streams.definition import Limits
@@ -28,6 +30,9 @@ class Launcher:
     run_as: str | None = None
     #: what is built around it, or nothing
     sandbox: Sandbox | None = None
+    #: what the paths of its cgroups begin with, by controller; empty: none can be made
+    cgroups: Mapping[str, str] = field(default_factory=dict)
+    _starts: int = 0
 
     def start(
         self,
@@ -43,16 +48,24 @@ class Launcher:
             CannotRunError: the kernel refused.
         """
         environment = {**self.environment, **extra}
-        words = limited(self.words, self.limits)
+        group = self._make_cgroup()
+        words = limited(self.words, self.limits, in_cgroup=group is not None)
         if self.sandbox is not None:
             words = self.sandbox.wrapped(words)
-        pipes = spawn(as_user(words, self.run_as), environment, stdin)
+        words = as_user(words, self.run_as)
+        try:
+            pipes = spawn(group.entered(words) if group else words, environment, stdin)
+        except CannotRunError:
+            if group is not None:
+                group.remove()
+            raise
         child = Child(
             self.loop,
             self.reaper,
             pipes,
             self.log,
             sandboxed=self.sandbox is not None,
+            cgroup=group,
             on_output=on_output,
             on_end=on_end,
         )
@@ -60,9 +73,23 @@ class Launcher:
 
     def problem(self) -> str | None:
         """Say why the program can't be run with what is around it, or None."""
+        if cgroup.needed(self.limits) and not self.cgroups:
+            return (
+                "limits 'processes' and 'cpus' need cgroups, and this agent can make none:"
+                " run it as a unit of systemd with Delegate=yes"
+            )
         if self.sandbox is None:
             return None
         return self.sandbox.problem(self.words[0], self.run_as)
+
+    def _make_cgroup(self) -> Cgroup | None:
+        if not self.cgroups or not cgroup.wanted(self.limits):
+            return None
+        self._starts += 1
+        try:
+            return cgroup.make(self.cgroups, self._starts, self.limits)
+        except OSError as error:
+            raise CannotRunError(f"no cgroup for the program: {error.strerror}") from None
 
     def settling(
         self, pid: int, *, settle_s: float, strays: Callable[[], Iterable[int]]

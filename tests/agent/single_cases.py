@@ -244,6 +244,13 @@ _SURROUNDINGS = [
         dead=[Dead(b"fill", attempts=1, exit_status="1", stderr="File too large")],
     ),
     Case(
+        "limits that nothing here can hold are no limits: the program isn't run",
+        defined("cat", limits={"processes": 20}),
+        ["x"],
+        failed="need cgroups",
+        left=1,
+    ),
+    Case(
         "a program that listens is left by nobody on its port",
         one("listens.py"),
         ["x"],
