@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -29,6 +30,9 @@ from streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
+#: A certificate and its key, two files in PEM.
+Tls = tuple[Path, Path]
+
 LOOPBACK = "127.0.0.1"
 #: Where the manager listens if nobody says otherwise and nobody else does.
 DEFAULT_PORT = 8081
@@ -43,6 +47,7 @@ def run(
     port: int | None = None,
     *,
     roles: Collection[str] = ("archiver", "replayer", "reaper"),
+    tls: Tls | None = None,
 ) -> None:
     """Serve until SIGTERM; return when the requests at hand are answered.
 
@@ -52,7 +57,7 @@ def run(
     needn't be there: what needs them is answered with 503 until they are.
 
     Raises:
-        SettingsError: settings it can't work with, or `port` is taken.
+        SettingsError: settings or a certificate that it can't work with, or `port` is taken.
     """
     logs.to_stderr()
     store = Store(database_url(settings, Path.cwd()))
@@ -61,14 +66,14 @@ def run(
     runtime = Runtime(settings, store, desk)
     sweep = Sweep(settings, runtime.leads)
     reaper = Reaper(desk if "reaper" in roles else None, store, runtime.leads)
-    server = server_of(Services(store, users, runtime))
+    server = server_of(Services(store, users, runtime), tls)
     # uvicorn hands a signal on when it is done: this is what it then meets, instead of the end
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     freeze_what_stays()
     beside = _children(store, roles if settings.bucket else ())
     with closing(store), listening(host, port) as listener, _started(runtime, sweep, reaper):
         _prepare(users)
-        print(f"manager: {address(listener)}", flush=True)  # noqa: T201 - the result
+        print(f"manager: {address(listener, tls)}", flush=True)  # noqa: T201 - the result
         with _started(*beside):
             server.run(sockets=[listener])
 
@@ -107,20 +112,31 @@ def _children(store: Store, roles: Collection[str]) -> list[Child]:
     return [child for child in children if child.name in roles]
 
 
-def server_of(services: Services) -> uvicorn.Server:
-    """Return the HTTP server on top of `services`, not yet listening."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            create_front(services),
-            log_config=None,
-            log_level=logging.WARNING,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=_DRAIN_S,
-        )
+def server_of(services: Services, tls: Tls | None = None) -> uvicorn.Server:
+    """Return the HTTP server on top of `services`, not yet listening.
+
+    Raises:
+        SettingsError: certificate or key can't be read, or don't fit each other.
+    """
+    certificate, key = tls or (None, None)
+    config = uvicorn.Config(
+        create_front(services),
+        log_config=None,
+        log_level=logging.WARNING,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_DRAIN_S,
+        ssl_certfile=certificate,
+        ssl_keyfile=key,
     )
+    try:
+        config.load()
+    except OSError as error:
+        why = "they don't fit, or aren't PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise SettingsError(f"--certificate {certificate}, --key {key}: {why}") from None
+    return uvicorn.Server(config)
 
 
 def listening(host: str, port: int | None) -> socket.socket:
@@ -145,10 +161,11 @@ def listening(host: str, port: int | None) -> socket.socket:
     raise SettingsError(f"can't listen on {host}: no free port")  # pragma: no cover
 
 
-def address(listener: socket.socket) -> str:
+def address(listener: socket.socket, tls: Tls | None = None) -> str:
     """Return where a listening socket is reached."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _family(host: str) -> socket.AddressFamily:

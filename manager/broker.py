@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from manager import dead_letters, permissions
 from manager.events import Event
 from manager.model import EVERY, Backlog, Chosen, DeadLetter, Operation, StreamRate
 from manager.tap import Tap
-from streams import control, names
+from streams import control, names, tls
 from streams.broker import BrokerThread, Channel, Session, topology
 from streams.control import Assignment
 from streams.errors import BrokerError
@@ -40,6 +40,7 @@ class ManagerBroker:
         self.management = Management.from_settings(settings)
         self._thread = BrokerThread(self._urls, name="streamboss manager", on_channel=self._listen)
         self._granted: dict[str, dict[str, str]] = {}
+        self._ca = {"ca": settings.ca_file.read_text()} if settings.ca_file else {}
 
     @property
     def connected(self) -> bool:
@@ -224,8 +225,12 @@ class ManagerBroker:
 
     # ---- nodes
 
-    def add_node(self, name: str) -> tuple[str, ...]:
-        """Create the node's broker user, or give it a new password; return its addresses."""
+    def add_node(self, name: str) -> dict[str, Any]:
+        """Create the node's broker user, or give it a new password.
+
+        Returns:
+            What its agent.json says of the broker: `amqp_urls`, and `ca` where we know its CA.
+        """
         user, password = permissions.node_user(name), secrets.token_urlsafe(24)
         self.management.put_user(user, password)
         self._granted.pop(name, None)
@@ -233,7 +238,7 @@ class ManagerBroker:
         self.management.put_topic_permissions(
             user, names.CONTROL_EXCHANGE, **permissions.topic_rights(name)
         )
-        return tuple(_with_login(url, user, password) for url in self._urls)
+        return {"amqp_urls": self._urls_of(user, password), **self._ca}
 
     def remove_node(self, name: str) -> None:
         """Delete the node's broker user, which closes its connections."""
@@ -266,6 +271,10 @@ class ManagerBroker:
         self._thread.call(lambda session: session.publish(exchange, message, mandatory=False))
 
     # ---- inside
+
+    def _urls_of(self, user: str, password: str) -> list[str]:
+        """Return the broker's addresses for somebody else, whose CA's file is another."""
+        return [_with_login(tls.parted(url)[0], user, password) for url in self._urls]
 
     def _on_channel(self, action: Callable[[Channel], T]) -> T:
         return self._thread.call(lambda session: session.call(action))

@@ -6,6 +6,7 @@ from urllib.parse import quote, urlencode
 
 import httpx
 
+from streams import tls
 from streams.errors import StreamsError
 from streams.settings import Settings, without_password
 
@@ -50,6 +51,7 @@ class ManagerClient:
         self._http = httpx.Client(
             base_url=f"{self._url}/api/",
             auth=login,
+            verify=tls.context_for(self._url, settings.ca_file),
             trust_env=False,  # a proxy meant for the outside must not see our passwords
         )
         self._alive = False
@@ -269,6 +271,8 @@ class ManagerClient:
         try:
             return self._http.request(method, path, json=body, timeout=timeout)
         except httpx.HTTPError as error:
+            if why := tls.problem(error):
+                raise ManagerError([f"manager {without_password(self._url)}: {why}"]) from error
             text = (
                 f"manager {without_password(self._url)}: not reachable ({_cause(error)}):"
                 " run 'streamboss up', or check STREAMBOSS_MANAGER_URL"

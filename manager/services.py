@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from manager.archives import Place
 from manager.model import (
@@ -92,8 +92,8 @@ class Broker(Protocol):
     def foreign_bindings(self, stream: str) -> Sequence[str]:
         """Return the queues, other than operations', that collect a stream."""
 
-    def add_node(self, name: str) -> Sequence[str]:
-        """Make a node's broker user; return the broker's addresses with its new password."""
+    def add_node(self, name: str) -> Mapping[str, Any]:
+        """Make a node's broker user; return what its agent.json says of the broker."""
 
     def remove_node(self, name: str) -> None:
         """Delete a node's broker user, which closes its connections."""

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from manager.errors import ConflictError, listed
 from manager.model import Operation, Stream
@@ -106,14 +107,14 @@ def remove_operation(services: Services, name: str) -> tuple[int, int]:
     return thrown_away
 
 
-def add_node(services: Services, name: str, owner: str) -> list[str]:
-    """Add a node; return the broker's addresses with its own user and password."""
+def add_node(services: Services, name: str, owner: str) -> dict[str, Any]:
+    """Add a node; return what its agent.json says of the broker, its own password included."""
     broker = services.runtime.broker
     with services.store.created_node(name, owner), _undone_on_failure() as undo:
         undo.append(partial(broker.remove_node, name))
-        addresses = list(broker.add_node(name))
+        joining = dict(broker.add_node(name))
     services.runtime.poke()
-    return addresses
+    return joining
 
 
 def remove_node(services: Services, name: str) -> None:

@@ -5,11 +5,13 @@ bindings and consumers don't.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
 
+from streams import tls
 from streams.errors import BrokerError, BrokerRefusedError, BrokerUnreachableError
 from streams.settings import Settings, login_of, vhost_of
 
@@ -19,13 +21,25 @@ TIMEOUT_S = 10.0
 class Management:
     """One broker's management API, seen from one vhost."""
 
-    def __init__(self, url: str, *, user: str, password: str, vhost: str = "/") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        user: str,
+        password: str,
+        vhost: str = "/",
+        ca_file: Path | None = None,
+    ) -> None:
         self.vhost = vhost
         self._url = url
         self._vhost = quote(vhost, safe="")
         # trust_env off: a proxy meant for the outside must not see broker passwords
         self._http = httpx.Client(
-            base_url=f"{url}/api", auth=(user, password), timeout=TIMEOUT_S, trust_env=False
+            base_url=f"{url}/api",
+            auth=(user, password),
+            timeout=TIMEOUT_S,
+            trust_env=False,
+            verify=tls.context_for(url, ca_file),
         )
 
     @classmethod
@@ -38,7 +52,11 @@ class Management:
         amqp_url = settings.need_amqp()[0]
         user, password = login_of(amqp_url)
         return cls(
-            settings.need_broker_api(), user=user, password=password, vhost=vhost_of(amqp_url)
+            settings.need_broker_api(),
+            user=user,
+            password=password,
+            vhost=vhost_of(amqp_url),
+            ca_file=settings.ca_file,
         )
 
     def __enter__(self) -> Self:
@@ -175,6 +193,8 @@ class Management:
         try:
             return self._http.request(method, path, json=body)
         except httpx.HTTPError as error:
+            if text := tls.problem(error):
+                raise BrokerRefusedError(f"broker management {self._url}: {text}") from error
             raise BrokerUnreachableError(
                 f"broker management {self._url}: not reachable ({type(error).__name__}):"
                 " check STREAMBOSS_BROKER_API_URL"

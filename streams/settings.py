@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from streams import tls
 from streams.access import THRESHOLD_BYTES, ObjectStore, S3Access
 from streams.errors import SettingsError
 
@@ -26,6 +27,8 @@ class Settings:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     database_url: str | None = field(default=None, repr=False)
+    #: the CA of broker and manager; None: the system's
+    ca_file: Path | None = None
     s3: S3Access = field(default_factory=S3Access)
     #: where archives are, and where outputs go that became objects
     bucket: str | None = None
@@ -54,10 +57,12 @@ class Settings:
                 problems.append(f"{name}: must begin with http:// or https://")
         numbers = {name: _number(values, name, problems) for name in _NUMBERS}
         threshold = numbers["STREAMBOSS_OBJECT_THRESHOLD"]
+        ca_file = _ca_file(values, problems)
         if problems:
             raise SettingsError("; ".join(problems))
         return cls(
-            amqp_urls=urls,
+            amqp_urls=tuple(tls.with_ca(url, ca_file) for url in urls),
+            ca_file=ca_file,
             broker_api_url=(values.get("STREAMBOSS_BROKER_API_URL") or "").rstrip("/") or None,
             manager_url=(values.get("STREAMBOSS_MANAGER_URL") or "").rstrip("/") or None,
             user=values.get("STREAMBOSS_USER") or None,
@@ -164,6 +169,17 @@ def _number(values: Mapping[str, str], name: str, problems: list[str]) -> int | 
         problems.append(f"{name}: must be a whole number, 0 or more")
         return None
     return int(text) if text else None
+
+
+def _ca_file(values: Mapping[str, str], problems: list[str]) -> Path | None:
+    text = values.get(tls.CA_VARIABLE, "")
+    if not text:
+        return None
+    try:
+        tls.context(text)
+    except SettingsError as error:
+        problems.append(str(error))
+    return Path(text).absolute()
 
 
 def _amqp_problem(url: str) -> str | None:

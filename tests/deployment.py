@@ -12,7 +12,9 @@ from typing import Any
 
 import httpx
 
+from manager import certificates
 from manager.client import ManagerClient
+from streams import tls
 from streams.settings import Settings, vhost_of
 from tests.eventually import eventually
 from tests.processes import descendants, environment_of, is_operator, started_at
@@ -34,7 +36,7 @@ class Service:
         *command: str,
         module: str = "tools.main",
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self.environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment}
         self._command = [sys.executable, "-P", "-m", module, *command]
         self._below: set[tuple[int, str]] = set()
@@ -49,16 +51,16 @@ class Service:
     @property
     def log(self) -> Path:
         """Everything it printed."""
-        return self._folder / "log"
+        return self.folder / "log"
 
     def start(self) -> None:
         """Start it; again after `kill`."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self._command,
-                env={**self.environment, "HOME": str(self._folder)},
-                cwd=self._folder,
+                env={**self.environment, "HOME": str(self.folder)},
+                cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -88,9 +90,10 @@ class Deployment:
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         (port,) = free_ports(1)
-        self._folder = folder
+        self.folder = folder
+        scheme = "https" if settings.ca_file else "http"
         self.settings = replace(
-            settings, manager_url=f"http://127.0.0.1:{port}", user=ADMIN[0], password=ADMIN[1]
+            settings, manager_url=f"{scheme}://127.0.0.1:{port}", user=ADMIN[0], password=ADMIN[1]
         )
         environment = {
             "STREAMBOSS_AMQP_URL": ",".join(settings.need_amqp()),
@@ -99,7 +102,13 @@ class Deployment:
             "STREAMBOSS_USER": ADMIN[0],
             "STREAMBOSS_PASSWORD": ADMIN[1],
         }
-        self.manager = Service(folder / "manager", environment, "manager", "--port", str(port))
+        serving = ["manager", "--port", str(port)]
+        if settings.ca_file:  # the broker's certificate is this machine's
+            environment[tls.CA_VARIABLE] = str(settings.ca_file)
+            beside = settings.ca_file.parent
+            serving += ["--certificate", str(beside / certificates.CERTIFICATE)]
+            serving += ["--key", str(beside / certificates.KEY)]
+        self.manager = Service(folder / "manager", environment, *serving)
         self.agents: dict[str, Service] = {}
         self.client = ManagerClient(self.settings)
 
@@ -111,11 +120,11 @@ class Deployment:
     def start_manager(self) -> None:
         """Start the manager and wait until it can do its work."""
         self.manager.start()
-        eventually(self._is_ready, within_s=30, what="the manager is ready")
+        eventually(self._is_ready, within_s=120, what="the manager is ready")
 
     def add_agent(self, name: str = "n1", **options: Any) -> Service:
         """Add a node and start its agent."""
-        folder = self._folder / name
+        folder = self.folder / name
         folder.mkdir()
         config = folder / "agent.json"
         made = self.client.add_node(name, **options)
@@ -179,15 +188,19 @@ class Deployment:
     def _is_ready(self) -> bool:
         with suppress(httpx.HTTPError):
             url = f"{self.settings.need_manager()}/readyz"
-            return httpx.get(url, trust_env=False, timeout=10).is_success
+            trusted = tls.context_for(url, self.settings.ca_file)
+            return httpx.get(url, trust_env=False, timeout=10, verify=trusted).is_success
         return False
 
 
 @contextmanager
-def deployed(node: BrokerNode, folder: Path) -> Iterator[Deployment]:
-    """Run a manager and one agent on a fresh vhost for the length of a `with` block."""
+def deployed(node: BrokerNode, folder: Path, *, secure: bool = False) -> Iterator[Deployment]:
+    """Run a manager and one agent on a fresh vhost for the length of a `with` block.
+
+    `secure`: everybody speaks TLS, and trusts the CA of the node alone.
+    """
     with node.vhost() as settings:
-        deployment = Deployment(settings, folder)
+        deployment = Deployment(node.by_tls(settings) if secure else settings, folder)
         try:
             deployment.start_manager()
             deployment.add_agent()

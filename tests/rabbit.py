@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
+from manager import certificates
+from streams import tls
 from streams.management import Management
 from streams.settings import Settings
 from tools.stack import rabbitmq
 from tools.stack.ports import free_ports
 
-READY_S = 60
+READY_S = 180
 #: A tmpfs spares the machine's disk the broker's fsyncs.
 _SHM = Path("/dev/shm")
 #: RabbitMQ notes on disk after half a second which quorum queues there are (Ra's directory).
@@ -30,6 +32,9 @@ class BrokerNode:
 
     node: rabbitmq.Node
     process: subprocess.Popen[bytes]
+    #: where it speaks TLS, with the certificate of 127.0.0.1 in this folder
+    tls_port: int
+    tls_folder: Path
 
     def note_queues(self) -> None:
         """Give the node the time after which it still has its new queues when it was killed."""
@@ -44,6 +49,18 @@ class BrokerNode:
         """Start the node again on its data and wait until it is ready."""
         self.process = _start(self.node)
         self.wait_ready()
+
+    def by_tls(self, settings: Settings) -> Settings:
+        """Return the same settings, with the broker reached by TLS and its CA trusted."""
+        ca_file = self.tls_folder / certificates.CA
+        urls = (
+            url.replace("amqp:", "amqps:").replace(
+                f":{self.node.ports.amqp}/", f":{self.tls_port}/"
+            )
+            for url in settings.need_amqp()
+        )
+        trusting = tuple(tls.with_ca(url, ca_file) for url in urls)
+        return replace(settings, amqp_urls=trusting, ca_file=ca_file)
 
     def log(self) -> str:
         """Return the end of what the node said."""
@@ -90,16 +107,32 @@ def _start(node: rabbitmq.Node) -> subprocess.Popen[bytes]:
         )
 
 
+def _add_tls(node: rabbitmq.Node, port: int) -> None:
+    folder = node.folder / "tls"
+    lines = (
+        f"listeners.ssl.1 = 127.0.0.1:{port}",
+        f"ssl_options.cacertfile = {folder / certificates.CA}",
+        f"ssl_options.certfile = {folder / certificates.CERTIFICATE}",
+        f"ssl_options.keyfile = {folder / certificates.KEY}",
+        "ssl_options.verify = verify_none",
+    )
+    with (node.folder / "rabbitmq.conf").open("a") as file:
+        file.write("\n".join((*lines, "")))
+
+
 @contextmanager
 def running_node() -> Iterator[BrokerNode]:
     """Run a node for the length of a `with` block."""
     if not rabbitmq.SERVER.exists():
         raise RuntimeError("RabbitMQ is not installed: 'make setup' installs it")
     folder = Path(tempfile.mkdtemp(prefix="sb-rabbit-", dir=_SHM if _SHM.is_dir() else None))
-    node = rabbitmq.Node(folder, rabbitmq.Ports(*free_ports(5)), "test", secrets.token_hex(8))
+    *ports, tls_port = free_ports(6)
+    node = rabbitmq.Node(folder, rabbitmq.Ports(*ports), "test", secrets.token_hex(8))
     node.write_files()
+    certificates.ensure(folder / "tls", ["127.0.0.1"])
+    _add_tls(node, tls_port)
     epmd = subprocess.Popen(node.epmd_command(), env={"PATH": "/usr/bin"})
-    running = BrokerNode(node, _start(node))
+    running = BrokerNode(node, _start(node), tls_port, folder / "tls")
     try:
         running.wait_ready()
         yield running

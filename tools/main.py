@@ -51,6 +51,7 @@ COMMANDS = {
     "activity": "activity",
     "backup": "backup",
     "restore": "backup",
+    "certificates": "certificates",
 }
 #: Under which heading `--help` lists the commands of a module.
 HEADINGS = {

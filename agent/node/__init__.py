@@ -14,6 +14,7 @@ from agent.node.config import AgentConfig
 from agent.node.isolation import Isolation, end_marked, isolation
 from agent.node.pool import Ground
 from agent.node.scratch import Scratch
+from streams import tls
 from streams.errors import SettingsError
 
 __all__ = ["run"]
@@ -31,13 +32,14 @@ def run(config_path: Path, *, run_as: str | None = None, namespaces: bool | None
     kernel allows.
 
     Raises:
-        SettingsError: the file, the scratch folder that it names, or the user won't do.
+        SettingsError: the file, the CA or the scratch folder that it names, or the user won't do.
     """
     _log_to_stderr()
     config = AgentConfig.load(config_path)
     _check_user(run_as)
     scratch = Scratch(config.scratch, config.name, owner=run_as)
     try:
+        config = _with_ca(config, scratch)
         ways = isolation(config.name, scratch.folder, namespaces=namespaces)
         _end_leftovers(ways)
         _allow_descriptors(config.slots)
@@ -48,6 +50,16 @@ def run(config_path: Path, *, run_as: str | None = None, namespaces: bool | None
     finally:
         scratch.close()
     return status
+
+
+def _with_ca(config: AgentConfig, scratch: Scratch) -> AgentConfig:
+    """Let the addresses name the CA that the configuration holds."""
+    if config.ca is None:
+        return config
+    ca_file = scratch.keep("ca.pem", config.ca)
+    tls.context(ca_file)
+    urls = tuple(tls.with_ca(url, ca_file) for url in config.amqp_urls)
+    return config.model_copy(update={"amqp_urls": urls})
 
 
 def _check_user(name: str | None) -> None:

@@ -33,6 +33,8 @@ class AgentConfig(BaseModel):
     offers: Annotated[tuple[str, ...], Field(min_length=1)] = (ANY_APPLICATION,)
     slots: Annotated[int, Field(ge=1, le=10_000)] = _SLOTS
     scratch: Path | None = None
+    #: the broker's CA, in PEM; without it those of the system count
+    ca: str | None = None
     #: where this machine reaches what its manager reaches on its own loopback
     services_host: str | None = None
 

@@ -57,6 +57,12 @@ class Scratch:
             shutil.chown(folder, self._owner)
         return folder
 
+    def keep(self, name: str, text: str) -> Path:
+        """Write a file for operators to read, that isn't secret."""
+        path = self.folder / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
     def remove(self, folder: Path) -> None:
         """Delete a folder, out of the way at once, on disk in its own time."""
         self._trash.mkdir(mode=_OURS, exist_ok=True)

@@ -1,6 +1,7 @@
 """Nodes, which are for admins."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from manager import topology
 from manager.actions.noting import note
@@ -9,12 +10,12 @@ from manager.roles import must_be_admin
 from manager.services import Services
 
 
-def add_node(services: Services, user: User, name: str) -> list[str]:
-    """Add a node; return the broker's addresses with its own user and password."""
+def add_node(services: Services, user: User, name: str) -> dict[str, Any]:
+    """Add a node; return what its agent.json says of the broker, its own password included."""
     must_be_admin(user)
-    addresses = topology.add_node(services, name, user.name)
+    joining = topology.add_node(services, name, user.name)
     note(services, user, "node.added", name)
-    return addresses
+    return joining
 
 
 def remove_node(services: Services, user: User, name: str, *, at_once: bool = False) -> bool:

@@ -56,8 +56,8 @@ class MachineStore(Protocol):
 class Logins(Protocol):
     """The nodes' users of the broker."""
 
-    def add_node(self, name: str) -> Sequence[str]:
-        """Make a node's user; return the broker's addresses with its new password."""
+    def add_node(self, name: str) -> Mapping[str, Any]:
+        """Make a node's user; return what its agent.json says of the broker."""
 
     def remove_node(self, name: str) -> None:
         """Delete a node's user."""
@@ -174,7 +174,7 @@ class Work:
         config: dict[str, Any] = {
             "name": record.node,
             "offers": [offered(offer.application, offer.content)],
-            "amqp_urls": list(self.logins.add_node(record.node)),
+            **self.logins.add_node(record.node),
         }
         appliance = site.inventory.appliance(offer.application)
         if appliance.slots:

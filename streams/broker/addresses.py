@@ -1,6 +1,5 @@
 """Broker addresses, and pika's errors in words a person can act on."""
 
-import ssl
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from pika.exceptions import (
     ProbableAuthenticationError,
 )
 
+from streams import tls
 from streams.errors import (
     BrokerError,
     BrokerRefusedError,
@@ -41,7 +41,10 @@ CONNECT_TIMEOUT_S = 4.0
 
 def parameters(url: str, name: str, vhost: str | None = None) -> pika.URLParameters:
     """Return pika's parameters for one address; `name` is what the broker's tools show."""
-    chosen = pika.URLParameters(url)
+    bare, ca_file = tls.parted(url)
+    chosen = pika.URLParameters(bare)
+    if urlsplit(url).scheme == "amqps":
+        chosen.ssl_options = pika.SSLOptions(tls.context(ca_file), server_hostname=chosen.host)
     if vhost is not None:
         chosen.virtual_host = vhost
     elif urlsplit(url).path in {"", "/"}:
@@ -59,8 +62,8 @@ def explain(error: BaseException, urls: Sequence[str]) -> BrokerError:
     """Return our error for a connection that couldn't be opened, or was lost."""
     where = ", ".join(without_password(url) for url in urls)
     cause = root_cause(error)
-    if isinstance(cause, ssl.SSLError):
-        return BrokerRefusedError(f"broker {where}: TLS: {cause.reason or cause}")
+    if text := tls.problem(cause):
+        return BrokerRefusedError(f"broker {where}: {text}")
     if isinstance(cause, REFUSED):
         what = (
             "the virtual host was refused: check the path of STREAMBOSS_AMQP_URL"

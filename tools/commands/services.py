@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from streams.settings import Settings
+from tools import console
 
 app = typer.Typer()
 
@@ -29,6 +30,10 @@ def manager(
     port: Annotated[
         int | None, typer.Option(help="Port; by default 8081, or any if that is taken.")
     ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Serve by TLS with this, in PEM.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(metavar="FILE", help="The certificate's key.")] = None,
     role: Annotated[
         list[Role] | None,
         typer.Option(help="Be only this; more than once for more. By default everything."),
@@ -42,10 +47,13 @@ def manager(
     """
     settings = Settings.load(os.environ, Path.cwd())
     roles = set(role or Role)
+    if (certificate is None) != (key is None):
+        raise console.UsageError("--certificate and --key belong together")
     if Role.MANAGER in roles:
         from manager import app as service
 
-        service.run(settings, host, port, roles=roles)
+        tls = (certificate, key) if certificate and key else None
+        service.run(settings, host, port, roles=roles, tls=tls)
     else:
         _run_apart(settings, roles)
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from streams.settings import STACK_FOLDER, Settings, login_of, without_password
+from streams.tls import CA_VARIABLE
 from tools.stack import rabbitmq
 from tools.stack.errors import StackError
 from tools.stack.ports import LOOPBACK, free_ports, is_free, kept
@@ -21,7 +22,7 @@ MANAGER_PORT = 8081
 USER = "admin"
 _BROKER_USER = "streamboss"
 _VERSION = 1
-_BROKER_SETTINGS = ("STREAMBOSS_AMQP_URL", "STREAMBOSS_BROKER_API_URL")
+_BROKER_SETTINGS = ("STREAMBOSS_AMQP_URL", "STREAMBOSS_BROKER_API_URL", CA_VARIABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Borrowed:
     #: one or several of one cluster, separated by commas
     amqp_url: str = field(repr=False)
     broker_api_url: str | None = None
+    ca_file: str | None = None
 
     def shown(self) -> str:
         """Return the addresses without passwords."""
@@ -127,6 +129,7 @@ class State:
             "STREAMBOSS_BROKER_API_URL": (
                 self.borrowed.broker_api_url or "" if self.borrowed else node.api_url
             ),
+            CA_VARIABLE: self.borrowed.ca_file or "" if self.borrowed else "",
             "STREAMBOSS_MANAGER_URL": self.manager_url,
             "STREAMBOSS_USER": USER,
             "STREAMBOSS_PASSWORD": self.password,
@@ -174,7 +177,8 @@ class State:
 def _borrowed(settings: Settings) -> Borrowed | None:
     if not settings.amqp_urls:
         return None
-    return Borrowed(",".join(settings.amqp_urls), settings.broker_api_url)
+    ca_file = str(settings.ca_file) if settings.ca_file else None
+    return Borrowed(",".join(settings.amqp_urls), settings.broker_api_url, ca_file)
 
 
 def _own_database(folder: Path) -> str:
