@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from manager import dead_letters, permissions
 from manager.events import Event
 from manager.model import EVERY, Backlog, Chosen, DeadLetter, Operation, StreamRate
+from manager.people import People
 from manager.tap import Tap
 from streams import control, names, tls
 from streams.broker import BrokerThread, Channel, Session, topology
@@ -40,6 +41,7 @@ class ManagerBroker:
         self.management = Management.from_settings(settings)
         self._thread = BrokerThread(self._urls, name="streamboss manager", on_channel=self._listen)
         self._granted: dict[str, dict[str, str]] = {}
+        self.people = People(self.management, self._joining)
         self._ca = {"ca": settings.ca_file.read_text()} if settings.ca_file else {}
 
     @property
@@ -79,7 +81,8 @@ class ManagerBroker:
         self._on_channel(partial(topology.declare_stream, stream=name))
 
     def delete_stream(self, name: str) -> None:
-        """Delete the stream's exchange."""
+        """Delete the stream's exchange, and with it who may use it."""
+        self.people.forget_stream(name)
         self._on_channel(partial(topology.delete_stream, stream=name))
 
     def create_operation(self, name: str) -> None:
@@ -238,7 +241,7 @@ class ManagerBroker:
         self.management.put_topic_permissions(
             user, names.CONTROL_EXCHANGE, **permissions.topic_rights(name)
         )
-        return {"amqp_urls": self._urls_of(user, password), **self._ca}
+        return self._joining(user, password)
 
     def remove_node(self, name: str) -> None:
         """Delete the node's broker user, which closes its connections."""
@@ -272,9 +275,10 @@ class ManagerBroker:
 
     # ---- inside
 
-    def _urls_of(self, user: str, password: str) -> list[str]:
-        """Return the broker's addresses for somebody else, whose CA's file is another."""
-        return [_with_login(tls.parted(url)[0], user, password) for url in self._urls]
+    def _joining(self, user: str, password: str) -> dict[str, Any]:
+        """Return how somebody else reaches the broker, whose CA's file is another."""
+        urls = [_with_login(tls.parted(url)[0], user, password) for url in self._urls]
+        return {"amqp_urls": urls, **self._ca}
 
     def _on_channel(self, action: Callable[[Channel], T]) -> T:
         return self._thread.call(lambda session: session.call(action))

@@ -216,6 +216,19 @@ class ManagerClient:
         """End a user's token, by its id."""
         self._json("DELETE", _path("users", name, "tokens", token))
 
+    def stream_rights(self, name: str) -> Json:
+        """Return on which streams a user may `publish`, and which they may `consume`."""
+        return self._json("GET", _path("users", name, "streams"))
+
+    def allow_streams(self, name: str, publish: Sequence[str], consume: Sequence[str]) -> Json:
+        """Let a user use these streams, and no others; return their `amqp_urls`, and maybe `ca`."""
+        body = {"publish": list(publish), "consume": list(consume)}
+        return self._json("PUT", _path("users", name, "streams"), body)
+
+    def forbid_streams(self, name: str) -> None:
+        """Take a user's login at the broker away."""
+        self._json("DELETE", _path("users", name, "streams"))
+
     def activity(self, *, limit: int, **asked: str) -> Objects:
         """Return the latest events, the newest first; `asked` is `kind`, `name` or `by`."""
         query = urlencode({"limit": limit, **asked})

@@ -17,6 +17,7 @@ from manager.model import (
     OperationStatus,
     StreamRate,
 )
+from manager.people import People
 from manager.store import Store
 from manager.tap import Tap
 from manager.users import Users
@@ -32,6 +33,10 @@ class Broker(Protocol):
 
     def depth(self, queue: str) -> int:
         """Return how many messages are ready in a queue, exactly."""
+
+    @property
+    def people(self) -> People:
+        """Who may use which streams."""
 
     def stream_rates(self) -> Mapping[str, StreamRate]:
         """Return what comes on each stream on which something came lately."""

@@ -83,6 +83,10 @@ class BrokerRefusedError(BrokerError):
     """The broker refused the login or the right to do this. Waiting doesn't help."""
 
 
+class BrokerForbiddenError(BrokerRefusedError):
+    """The broker let us in, but not do this: it would say so again and again."""
+
+
 class StreamMissingError(BrokerError):
     """The stream's exchange doesn't exist."""
 

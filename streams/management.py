@@ -157,6 +157,10 @@ class Management:
             {"configure": configure, "write": write, "read": read},
         )
 
+    def permissions(self) -> list[dict[str, Any]]:
+        """Return who may do what on the vhost: user, configure, write, read."""
+        return list(self._get(f"/vhosts/{self._vhost}/permissions"))
+
     def put_topic_permissions(self, user: str, exchange: str, *, write: str, read: str) -> None:
         """Set which routing keys of a topic exchange `user` may publish and bind."""
         self._send(

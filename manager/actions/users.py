@@ -1,7 +1,12 @@
 """Users, for admins; and each user's own password and tokens."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from manager.actions.noting import note
+from manager.errors import InvalidError
 from manager.model import Role, User
+from manager.people import StreamRights
 from manager.roles import must_be, must_be_admin
 from manager.services import Services
 
@@ -34,8 +39,38 @@ def change_user(
 def remove_user(services: Services, user: User, name: str) -> None:
     """Remove a user; what they owned becomes `user`'s."""
     must_be_admin(user)
+    services.store.get_user(name)
+    if name != user.name:  # which the store refuses
+        services.runtime.broker.people.forbid(name)
     services.store.delete_user(name, heir=user.name)
     note(services, user, "user.removed", name)
+
+
+def allow_streams(
+    services: Services, user: User, name: str, rights: StreamRights
+) -> Mapping[str, Any]:
+    """Let a user do this on the broker, and no more; return how they connect, shown this once.
+
+    Raises:
+        InvalidError: streams that don't exist; names each.
+    """
+    must_be_admin(user)
+    services.store.get_user(name)
+    asked = {*rights.publish, *rights.consume}
+    if unknown := sorted(s for s in asked if services.store.find_stream(s) is None):
+        raise InvalidError([f"there is no stream {stream!r}" for stream in unknown])
+    joining = services.runtime.broker.people.allow(name, rights)
+    publish, consume = list(rights.publish), list(rights.consume)
+    note(services, user, "user.streams-allowed", name, publish=publish, consume=consume)
+    return joining
+
+
+def forbid_streams(services: Services, user: User, name: str) -> None:
+    """Take a user's login at the broker away, which ends its connections."""
+    must_be_admin(user)
+    services.store.get_user(name)
+    services.runtime.broker.people.forbid(name)
+    note(services, user, "user.streams-forbidden", name)
 
 
 def create_token(services: Services, user: User, name: str, label: str = "") -> str:

@@ -179,6 +179,13 @@ class TokenBody(Strict):
     label: Annotated[str, Field(max_length=100)] = ""
 
 
+class StreamRightsBody(Strict):
+    """On which streams somebody may publish, and which they may consume, on the broker."""
+
+    publish: Annotated[list[StreamName], Field(max_length=100)] = Field(default_factory=list)
+    consume: Annotated[list[StreamName], Field(max_length=100)] = Field(default_factory=list)
+
+
 class RedriveBody(Strict):
     """Which dead letters to give back, and how many; null is all.
 
@@ -282,5 +289,6 @@ KINDS: Sequence[type[BaseModel]] = (
     UserBody,
     UserPatch,
     TokenBody,
+    StreamRightsBody,
     RedriveBody,
 )

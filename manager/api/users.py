@@ -9,9 +9,18 @@ from fastapi.responses import Response
 from manager.actions import users as actions
 from manager.api import views
 from manager.api.answers import Answer, Asked, made
-from manager.api.bodies import Body, TokenBody, UserBody, UserPatch, parse, takes
+from manager.api.bodies import (
+    Body,
+    StreamRightsBody,
+    TokenBody,
+    UserBody,
+    UserPatch,
+    parse,
+    takes,
+)
 from manager.api.logins import Admin, Parts, Viewer
 from manager.api.paths import Name
+from manager.people import StreamRights
 from manager.roles import must_be
 
 router = APIRouter(prefix="/api/users", tags=["users"])
@@ -74,3 +83,26 @@ def create_token(name: Name, asking: Viewer, services: Parts, raw: Body) -> Answ
 def revoke_token(name: Name, token: TokenId, asking: Viewer, services: Parts) -> None:
     """Revoke a token by its id."""
     actions.revoke_token(services, asking, name, token)
+
+
+@router.get("/{name}/streams/")
+def get_streams(name: Name, asking: Viewer, services: Parts) -> Answer:
+    """Show which streams a user may use on the broker by a login of their own."""
+    must_be(asking, name)
+    services.store.get_user(name)
+    return Answer(views.stream_rights(name, services.runtime.broker.people.rights(name)))
+
+
+@router.put("/{name}/streams/", openapi_extra=takes(StreamRightsBody))
+def allow_streams(name: Name, admin: Admin, services: Parts, raw: Body) -> Answer:
+    """Let a user use these streams, and no others: answers once with their login at the broker."""
+    body = parse(StreamRightsBody, raw)
+    rights = StreamRights(tuple(body.publish), tuple(body.consume))
+    joining = actions.allow_streams(services, admin, name, rights)
+    return Answer({**views.stream_rights(name, rights), **joining})
+
+
+@router.delete("/{name}/streams/", status_code=204, response_class=Response)
+def forbid_streams(name: Name, admin: Admin, services: Parts) -> None:
+    """Take a user's login at the broker away, which ends its connections."""
+    actions.forbid_streams(services, admin, name)

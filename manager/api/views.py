@@ -20,6 +20,7 @@ from manager.model import (
     User,
 )
 from manager.nodes import Node
+from manager.people import StreamRights
 from manager.replays.state import Replay
 from streams.archive.keys import time_of
 
@@ -182,6 +183,15 @@ def token(owner: str, value: Token) -> Json:
         "created_at": _instant(value.created_at),
         "used_at": _instant(value.used_at),
         "resource_uri": f"/api/users/{owner}/tokens/{value.id}/",
+    }
+
+
+def stream_rights(owner: str, rights: StreamRights) -> Json:
+    """Show which streams a user may use on the broker."""
+    return {
+        "publish": list(rights.publish),
+        "consume": list(rights.consume),
+        "resource_uri": f"/api/users/{owner}/streams/",
     }
 
 

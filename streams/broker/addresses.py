@@ -21,6 +21,7 @@ from pika.exceptions import (
 from streams import tls
 from streams.errors import (
     BrokerError,
+    BrokerForbiddenError,
     BrokerRefusedError,
     BrokerUnreachableError,
     QueueLockedError,
@@ -94,7 +95,7 @@ def explain_channel(error: AMQPChannelError) -> BrokerError:
         case 405:
             return QueueLockedError(f"queue {_quoted(text)!r} belongs to another connection")
         case 403:
-            return BrokerRefusedError(f"broker: no right to do this: {text}")
+            return BrokerForbiddenError(f"broker: no right to do this: {text}")
         case code:
             kind = TopologyConflictError if code == PRECONDITION_FAILED else BrokerError
             return kind(f"broker: {code} {text}")

@@ -7,7 +7,12 @@ from typing import Any
 from streams import names
 from streams.backoff import backoff_s
 from streams.broker.loop import EventLoop, LoopConnection
-from streams.errors import BrokerError, BrokerRefusedError, BrokerUnreachableError
+from streams.errors import (
+    BrokerError,
+    BrokerForbiddenError,
+    BrokerRefusedError,
+    BrokerUnreachableError,
+)
 
 _FIRST_S, _LONGEST_S = 0.2, 4.0
 #: A broker that is away for so long won't be back soon.
@@ -87,7 +92,8 @@ class StreamLink:
             self._lost_at = monotonic()
         self._failures += 1
         passing = isinstance(error, BrokerUnreachableError | BrokerRefusedError)
-        if not self.known or not passing or monotonic() - self._lost_at > PATIENCE_S:
+        forbidden = isinstance(error, BrokerForbiddenError)
+        if not self.known or not passing or forbidden or monotonic() - self._lost_at > PATIENCE_S:
             self._on_failed(error)
             return
         if self._failures == 1:

@@ -21,6 +21,20 @@ _Generate = Annotated[
 ]
 
 
+_Publish = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="STREAM", autocompletion=names.streams, help="May publish on it; again for more."
+    ),
+]
+_Consume = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="STREAM", autocompletion=names.streams, help="May consume it; again for more."
+    ),
+]
+
+
 @user.command("add")
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME")],
@@ -90,6 +104,54 @@ def revoke(
     with console.manager() as manager:
         manager.revoke_token(name, token)
     console.say(f"token {token} of user {name!r} revoked")
+
+
+@user.command("allow")
+def allow(name: _Name, *, publish: _Publish = None, consume: _Consume = None) -> None:
+    """Give a user a login at the broker for these streams, and no others. Prints it, this once.
+
+    What it prints is their STREAMBOSS_AMQP_URL. Typed again, it is a new one.
+
+    Example: streamboss user allow ada --publish readings --consume alarms
+    """
+    if not publish and not consume:
+        raise console.UsageError("name a stream with --publish or --consume; 'forbid' ends it all")
+    with console.manager() as manager:
+        joining = manager.allow_streams(name, publish or [], consume or [])
+    console.say(f"user {name!r} may use these streams, with this address of the broker:")
+    console.put(",".join(joining["amqp_urls"]))
+
+
+@user.command("forbid")
+def forbid(name: _Name) -> None:
+    """Take a user's login at the broker away; its connections end.
+
+    Example: streamboss user forbid ada
+    """
+    with console.manager() as manager:
+        manager.forbid_streams(name)
+    console.say(f"user {name!r} has no login at the broker")
+
+
+@user.command("streams")
+def streams(name: _Name, *, as_json: AsJson = False) -> None:
+    """List the streams that a user may use on the broker with a login of their own.
+
+    Example: streamboss user streams ada
+    """
+    with console.manager() as manager:
+        rights = manager.stream_rights(name)
+    publish, consume = rights["publish"], rights["consume"]
+    may = [
+        {"stream": stream, "publish": stream in publish, "consume": stream in consume}
+        for stream in sorted({*publish, *consume})
+    ]
+    console.show(
+        may,
+        ("stream", "publish", "consume"),
+        as_json=as_json,
+        nothing=f"no streams: 'streamboss user allow {name} --publish STREAM' gives one",
+    )
 
 
 @user.command("remove")
