@@ -197,9 +197,11 @@ class ManagerBroker:
         for item in self.management.exchange_rates():
             stats, stream = item.get("message_stats"), names.stream_of(item["name"])
             if stats and stream:
-                details = stats.get("publish_in_details", {})
-                count = int(stats.get("publish_in", 0))
-                rates[stream] = StreamRate(count, float(details.get("rate", 0.0)))
+                rates[stream] = StreamRate(
+                    int(stats.get("publish_in", 0)),
+                    float(stats.get("publish_in_details", {}).get("rate", 0.0)),
+                    float(stats.get("publish_out_details", {}).get("rate", 0.0)),
+                )
         return rates
 
     def stream_history(self, stream: str, *, age_s: int, step_s: int) -> list[tuple[float, float]]:

@@ -124,10 +124,14 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class StreamRate:
-    """What came on a stream: messages since the broker started, and messages a second now."""
+    """What came on a stream: messages since the broker started, and messages a second now.
+
+    `rate_out` counts each message once for each queue that took it.
+    """
 
     messages: int
     rate: float
+    rate_out: float = 0.0
 
 
 class ArchivePhase(StrEnum):

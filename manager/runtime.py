@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -168,9 +168,8 @@ class Runtime:
         """Return the latest stderr lines of an operation's programs."""
         return self._fleet.logs(operation)
 
-    def stream_consumers(self) -> Mapping[str, int]:
-        """Return how many queues outside collect each stream."""
-        streams = (stream.name for stream in self._store.list_streams())
+    def stream_consumers(self, streams: Iterable[str]) -> Mapping[str, int]:
+        """Return how many queues outside collect each of these streams."""
         return stream_consumers(streams, self._view())
 
     def leads(self) -> bool:

@@ -1,6 +1,6 @@
 """What the HTTP API stands on. The protocols are all that it knows of the living parts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -145,8 +145,8 @@ class Runtime(Protocol):
     def metrics(self) -> bytes:
         """Return everything counted, as Prometheus reads it."""
 
-    def stream_consumers(self) -> Mapping[str, int]:
-        """Return how many consumers each stream has."""
+    def stream_consumers(self, streams: Iterable[str]) -> Mapping[str, int]:
+        """Return how many consumers each of these streams has."""
 
 
 @dataclass(frozen=True, slots=True)

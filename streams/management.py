@@ -98,9 +98,11 @@ class Management:
     def exchange_rates(self) -> list[dict[str, Any]]:
         """Return each exchange's name and, where something came, message_stats.
 
-        Its `publish_in_details.rate` is in messages a second, counted every 5 s.
+        Rates are in messages a second, counted every 5 s: `publish_in_details.rate` of what came,
+        `publish_out_details.rate` of what went to queues, once for each.
         """
-        columns = "name,message_stats.publish_in,message_stats.publish_in_details.rate"
+        stats = ("publish_in", "publish_in_details.rate", "publish_out_details.rate")
+        columns = ",".join(("name", *(f"message_stats.{name}" for name in stats)))
         return list(self._get(f"/exchanges/{self._vhost}?columns={columns}"))
 
     def exchange(self, name: str, *, age_s: int, step_s: int) -> dict[str, Any]:

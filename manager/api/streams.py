@@ -18,7 +18,7 @@ router = APIRouter(prefix="/api/streams", tags=["streams"])
 def list_streams(_: Viewer, services: Parts, asked: Asked) -> Answer:
     """List the streams."""
     page = services.store.page_streams(limit=asked.limit, offset=asked.offset)
-    consumers = services.runtime.stream_consumers()
+    consumers = services.runtime.stream_consumers(stream.name for stream in page.items)
     return asked.answer(page, lambda stream: views.stream(stream, consumers.get(stream.name, 0)))
 
 
@@ -43,4 +43,5 @@ def delete_stream(name: Name, user: Maker, services: Parts) -> None:
 
 
 def _view(services: Parts, stream: Stream) -> views.Json:
-    return views.stream(stream, services.runtime.stream_consumers().get(stream.name, 0))
+    consumers = services.runtime.stream_consumers([stream.name])
+    return views.stream(stream, consumers[stream.name])

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from manager.model import Archive, ArchiveStatus, Operation, OperationStatus, StreamRate
+from manager.console.stored import Stored
+from manager.model import Archive, ArchiveStatus, Operation, OperationStatus, Stream, StreamRate
 from manager.nodes import Node, all_nodes
 from manager.replays.state import Replay
 from manager.services import Services
@@ -25,12 +26,13 @@ _NODES_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class StreamLook:
-    """A stream: consumers outside, and what comes on it a second; None: nobody knows."""
+    """A stream: consumers outside, and what comes and goes a second; None: nobody knows."""
 
     name: str
     owner: str
     consumers: int
     rate: float | None = None
+    rate_out: float | None = None
     last_at: datetime | None = None
     archive: str = ""
 
@@ -83,6 +85,9 @@ class Feed:
         self._rates: Mapping[str, StreamRate] | None = None
         self._rates_until_s = self._nodes_until_s = float("-inf")
         self._last: dict[str, tuple[int, datetime | None]] = {}
+        self._stored = Stored(services.store)
+        self._idle: dict[str, StreamLook] = {}
+        self._idle_up = False
 
     def look(self) -> Look:
         """Return the latest picture.
@@ -108,30 +113,21 @@ class Feed:
 
     def _made(self) -> Look:
         services, runtime = self._services, self._services.runtime
-        rates = self._read_rates()
-        known = runtime.statuses()
-        consumers = runtime.stream_consumers()
+        rates, known = self._read_rates(), runtime.statuses()
         archives = {
             a.stream: ArchiveLook(a, runtime.archive_status(a))
             for a in services.store.list_archives()
         }
-        streams = {
-            s.name: StreamLook(
-                s.name,
-                s.owner,
-                consumers.get(s.name, 0),
-                *self._traffic(s.name, rates),
-                archives[s.name].status.state.value if s.name in archives else "",
-            )
-            for s in services.store.list_streams()
-        }
+        if self._stored.refresh() or self._idle_up != (rates is not None):
+            self._idle_up = rates is not None
+            self._idle = {s.name: self._idle_look(s) for s in self._stored.streams.values()}
         operations = {
             o.name: OperationLook(o, self._status(known.get(o.name), rates is not None))
-            for o in services.store.list_operations()
+            for o in self._stored.operations.values()
         }
         replays = services.store.page_replays(stream=None, limit=_REPLAYS, offset=0)
         return Look(
-            streams,
+            self._streams(rates, archives),
             operations,
             archives,
             tuple(replays.items),
@@ -149,6 +145,41 @@ class Feed:
         last = self._services.store.last_event()
         return replace(look, nodes=nodes, nodes_number=number, activity=last)
 
+    def _streams(
+        self, rates: Mapping[str, StreamRate] | None, archives: Mapping[str, ArchiveLook]
+    ) -> dict[str, StreamLook]:
+        """Return each stream; of many most are idle, and those need no thought."""
+        consumers = self._services.runtime.stream_consumers(self._idle)
+        busy = {name for name, count in consumers.items() if count}
+        busy |= self._idle.keys() & (self._lately(rates) | archives.keys())
+        shown = dict(self._idle)
+        for name in busy:
+            archive = archives.get(name)
+            rate, rate_out, last_at = self._traffic(name, rates)
+            shown[name] = replace(
+                shown[name],
+                consumers=consumers[name],
+                rate=rate,
+                rate_out=rate_out,
+                last_at=last_at,
+                archive=archive.status.state.value if archive else "",
+            )
+        return shown
+
+    def _lately(self, rates: Mapping[str, StreamRate] | None) -> set[str]:
+        """Return the streams of which more is known than that nothing comes."""
+        if rates is None:
+            return {name for name, (_, last_at) in self._last.items() if last_at}
+        return {
+            name
+            for name, rate in rates.items()
+            if rate.rate or rate.rate_out or self._last.get(name) != (rate.messages, None)
+        }
+
+    def _idle_look(self, stream: Stream) -> StreamLook:
+        rate = 0.0 if self._idle_up else None
+        return StreamLook(stream.name, stream.owner, 0, rate, rate)
+
     def _status(self, status: OperationStatus | None, broker_up: bool) -> OperationStatus:  # noqa: FBT001
         """Return what is known of an operation; without the broker that is less."""
         status = status or OperationStatus(reason="not looked at yet")
@@ -160,17 +191,17 @@ class Feed:
 
     def _traffic(
         self, stream: str, rates: Mapping[str, StreamRate] | None
-    ) -> tuple[float | None, datetime | None]:
+    ) -> tuple[float | None, float | None, datetime | None]:
         if rates is None:
-            return None, self._last.get(stream, (0, None))[1]
+            return None, None, self._last.get(stream, (0, None))[1]
         rate = rates.get(stream)
         if rate is None:
-            return 0.0, None
+            return 0.0, 0.0, None
         before, last_at = self._last.get(stream, (rate.messages, None))
         if rate.messages != before:
             last_at = datetime.now(UTC)
         self._last[stream] = rate.messages, last_at
-        return rate.rate, last_at
+        return rate.rate, rate.rate_out, last_at
 
     def _read_rates(self) -> Mapping[str, StreamRate] | None:
         """Return what the broker counts, or None while it is away."""

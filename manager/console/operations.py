@@ -1,16 +1,17 @@
 """The table of operations, an operation's page, and what may be done to it."""
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 
 from manager.actions import operations as actions
 from manager.api.operations import change_of
 from manager.api.paths import Name
 from manager.console.feed import Look, OperationLook
-from manager.console.pages import ask, done, page
+from manager.console.pages import HEADERS, ask, done, fragment, page
 from manager.console.tables import AskedTable, rows
 from manager.console.visitor import Form, Here, Person
 from manager.errors import InvalidError, NotFoundError
+from manager.model import LogEntry
 from streams import names
 
 router = APIRouter(prefix="/operations")
@@ -44,12 +45,14 @@ def show_all(request: Request, here: Here, person: Person, asked: AskedTable) ->
 def show(request: Request, here: Here, person: Person, name: Name) -> Response:
     """Show an operation."""
     look = here.feed.look()
-    told = [(entry, line) for entry in here.services.runtime.logs(name) for line in entry.lines][
-        -_LINES:
-    ]
-    return page(
-        request, "operation", person, look=look, operation=operation_of(look, name), stderr=told
-    )
+    operation, told = operation_of(look, name), _last_lines(here, name)
+    return page(request, "operation", person, look=look, operation=operation, stderr=told)
+
+
+@router.get("/{name}/stderr/")
+def stderr(here: Here, _: Person, name: Name) -> Response:
+    """Show what programs said last: it comes by itself, whatever else changes."""
+    return HTMLResponse(fragment("stderr", stderr=_last_lines(here, name)), headers=HEADERS)
 
 
 @router.post("/{name}/demand/")
@@ -124,6 +127,11 @@ def operation_of(look: Look, name: str) -> OperationLook:
     if name not in look.operations:
         raise NotFoundError(f"there is no operation {name!r}")
     return look.operations[name]
+
+
+def _last_lines(here: Here, name: str) -> list[tuple[LogEntry, str]]:
+    said = [(entry, line) for entry in here.services.runtime.logs(name) for line in entry.lines]
+    return said[-_LINES:]
 
 
 def _change(here: Here, person: Person, name: str, values: dict[str, object]) -> None:

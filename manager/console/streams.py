@@ -23,6 +23,7 @@ _PAST_S, _STEP_S = 600, 10
 _ORDERS = {
     "name": lambda s: s.name,
     "rate": lambda s: s.rate,
+    "out": lambda s: s.rate_out,
     "consumers": lambda s: s.consumers,
     "last": lambda s: s.last_at,
 }

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from streams.broker import Session
 from tests.console.looking import CHROMIUM, OPTIONS, People
-from tests.manager.serving import Api, serving
+from tests.manager.serving import ADMIN, Api, serving
 from tests.rabbit import BrokerNode
 
 
@@ -46,6 +46,6 @@ def broker(served: Api) -> Iterator[Session]:
 @pytest.fixture
 def people(browser: Browser, served: Api) -> Iterator[People]:
     """Who opens pages; at the end nothing foreign was asked for, and nothing went wrong in them."""
-    made = People(browser, served)
+    made = People(browser, served.url, ADMIN)
     yield made
     made.leave()

@@ -6,8 +6,6 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.manager.serving import ADMIN, Api
-
 CHROMIUM = "/usr/bin/chromium"
 #: Quiet, and without a way out: whatever isn't on the loopback meets a proxy that isn't there.
 OPTIONS = [
@@ -32,8 +30,8 @@ _WAIT_MS = 15_000
 class People:
     """Opens pages as somebody, and notes what a page must not do."""
 
-    def __init__(self, browser: Browser, served: Api) -> None:
-        self._browser, self.served = browser, served
+    def __init__(self, browser: Browser, url: str, login: tuple[str, str]) -> None:
+        self._browser, self.url, self._login = browser, url, login
         self._contexts: list[BrowserContext] = []
         self.faults: list[str] = []
 
@@ -41,11 +39,11 @@ class People:
         self,
         path: str = "/",
         *,
-        user: tuple[str, str] | None = ADMIN,
+        user: tuple[str, str] | None = None,
         width: int = 1280,
         dark: bool = False,
     ) -> Page:
-        """Return a page in a browser of its own, logged in unless `user` is None."""
+        """Return a page in a browser of its own, logged in as the admin or as `user`."""
         context = self._browser.new_context(
             viewport={"width": width, "height": 900},
             color_scheme="dark" if dark else "light",
@@ -57,12 +55,12 @@ class People:
         context.on("weberror", lambda error: self.faults.append(f"page error: {error.error}"))
         context.on("console", lambda said: self._note_said(said.type, said.text))
         page = context.new_page()
-        page.goto(self.served.url + path)
-        if user:
-            page.get_by_label("User").fill(user[0])
-            page.get_by_label("Password").fill(user[1])
-            page.get_by_role("button", name="Log in").click()
-            page.wait_for_url(lambda url: "/login/" not in url)
+        page.goto(self.url + path)
+        name, password = user or self._login
+        page.get_by_label("User").fill(name)
+        page.get_by_label("Password").fill(password)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url(lambda url: "/login/" not in url)
         return page
 
     def leave(self) -> None:
@@ -73,7 +71,7 @@ class People:
 
     def _note_request(self, url: str) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in {"data", "blob"} and not url.startswith(self.served.url + "/"):
+        if parts.scheme not in {"data", "blob"} and not url.startswith(self.url + "/"):
             self.faults.append(f"foreign request: {url[:200]}")
 
     def _note_said(self, kind: str, text: str) -> None:

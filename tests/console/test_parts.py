@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from manager.console import numbers
 from manager.console.feed import Look, OperationLook, StreamLook
+from manager.console.graph import MOST, elements, part_of
 from manager.console.shown import TEXT_CHARACTERS, How, shown, shown_letter, visible
 from manager.console.tables import PAGE_ROWS, Asked, rows
-from manager.console.topology import MOST, elements, part_of
 from manager.model import DeadLetter, Operation, OperationState, OperationStatus
 from streams.definition import ProcessDefinition
 from streams.message import Message
@@ -103,10 +103,11 @@ def test_tables_are_searched_sorted_and_paged_with_the_unknown_last() -> None:
     assert Asked(find="a b", page=2).at(page=3) == "?find=a+b&page=3"
 
 
-def _look(count: int) -> Look:
+def _look(count: int, prefix: str = "") -> Look:
     """Return a chain of operations."""
-    streams = {f"s{n}": StreamLook(f"s{n}", "ada", 0, 0.0) for n in range(count + 1)}
-    made = [Operation(f"o{n}", "ada", 1, CAT, f"s{n}", f"s{n + 1}") for n in range(count)]
+    names = [f"{prefix}s{n}" for n in range(count + 1)]
+    streams = {name: StreamLook(name, "ada", 0, 0.0) for name in names}
+    made = [Operation(f"{prefix}o{n}", "ada", 1, CAT, names[n], names[n + 1]) for n in range(count)]
     status = OperationStatus(OperationState.RUNNING, backlog_messages=7, rate_in=2.0)
     return Look(streams, {o.name: OperationLook(o, status) for o in made})
 
@@ -129,7 +130,33 @@ def test_of_too_much_the_neighbourhood_of_one_thing_is_drawn() -> None:
     part = part_of(look, "o250")
     assert len(part.streams) + len(part.operations) == MOST
     assert {"s250", "s251"} <= part.streams.keys()
-    ids = {e["data"]["id"] for e in elements(part)}
-    edges = [e["data"] for e in elements(part) if "source" in e["data"]]
-    assert all({edge["source"], edge["target"]} <= ids for edge in edges)
+    drawn = {e["data"]["id"]: e["data"] for e in elements(part)}
+    edges = [data for data in drawn.values() if "source" in data]
+    assert all({edge["source"], edge["target"]} <= drawn.keys() for edge in edges)
+    assert sum(part.beyond.values()) == 2
+    assert sum("(+1)" in data["label"] for data in drawn.values()) == 2
     assert part_of(look, "nothing like that").streams == {}
+
+
+def test_of_too_much_each_pipeline_is_one_and_failures_come_first() -> None:
+    looks = [_look(2, prefix=f"p{number:03}-") for number in range(150)]
+    streams = {name: s for look in looks for name, s in look.streams.items()}
+    operations = {name: o for look in looks for name, o in look.operations.items()}
+    broken = operations["p077-o1"]
+    failed = replace(broken.status, state=OperationState.FAILED, dead_letters=3)
+    operations["p077-o1"] = replace(broken, status=failed)
+    streams["alone"] = StreamLook("alone", "ada", 0)
+    part = part_of(Look(streams, operations), "")
+    assert (len(part.pipelines), part.hidden_pipelines, part.lone) == (MOST, 150 - MOST, 1)
+    assert part.pipelines[0].around == "p077-s0"
+    assert part.pipelines[0].states == {OperationState.FAILED: 1, OperationState.RUNNING: 1}
+    drawn = [e["data"] for e in elements(part)]
+    assert len(drawn) == MOST
+    assert drawn[0]["label"].splitlines() == [
+        "p077-s0 …",
+        "✖ 1 failed, 1 running",
+        "14 waiting",
+        "3 dead letters",
+    ]
+    assert drawn[0]["place"] == "/?around=p077-s0"
+    assert part_of(Look(streams, operations), "p077-s0").operations.keys() == {"p077-o0", "p077-o1"}

@@ -56,6 +56,8 @@
       lost.hidden = false;
     }
   }, 500);
+  // what changes without a new picture, such as the lines of a log, is fetched each second
+  setInterval(() => document.hidden || document.body.dispatchEvent(new CustomEvent("second", { detail: {} })), 1000);
   document.addEventListener("click", async (click) => {
     const button = click.target.closest("button.copy");
     if (button) {

@@ -17,6 +17,7 @@
         padding: 10, shape: "round-rectangle", "background-color": colour("--panel"),
         "border-width": 2, "border-color": colour("--line") } },
       { selector: "node[kind='stream']", style: { shape: "round-tag", padding: 12 } },
+      { selector: "node[kind='pipeline']", style: { shape: "cut-rectangle" } },
       { selector: "node[kind='consumers']", style: { "border-style": "dashed" } },
       ...states.map((state) => ({ selector: `node[state='${state}']`, style: {
         "border-color": colour(`--${state}`), "border-width": state === "idle" ? 2 : 4 } })),
@@ -30,6 +31,13 @@
 
   function arrange() {
     const direction = place.clientWidth < 600 ? "TB" : "LR";
+    if (!graph.edges().length) {
+      // nothing to follow: side by side, as many in a row as there is room for
+      graph.layout({ name: "grid", condense: true, avoidOverlap: true, avoidOverlapPadding: 15, padding: 20,
+        cols: Math.max(1, Math.floor(place.clientWidth / 220)) }).run();
+      graph.fit(undefined, 20);
+      return;
+    }
     graph.layout({ name: "dagre", rankDir: direction, nodeSep: 30, rankSep: 70, padding: 20 }).run();
     graph.fit(undefined, 20);
     if (graph.zoom() > 1.1) { graph.zoom(1.1); graph.center(); }
@@ -44,7 +52,7 @@
     }
     place.hidden = elements.length === 0;
     graph?.destroy();
-    graph = cytoscape({ container: place, elements, style: style(), wheelSensitivity: 0.3,
+    graph = cytoscape({ container: place, elements, style: style(),
       minZoom: 0.1, maxZoom: 3, autoungrabify: true });
     graph.on("tap", "node", (tap) => {
       const there = tap.target.data("place");

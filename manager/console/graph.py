@@ -1,0 +1,229 @@
+"""What the first page draws: everything, or a part that can still be read. Pure."""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from manager.console import numbers
+from manager.console.feed import Look, OperationLook, StreamLook
+from manager.model import OperationState
+
+#: More things at once can't be read: then each pipeline is one, or somebody chooses where to look.
+MOST = 120
+#: A stream or an operation: its kind and its name.
+Thing = tuple[str, str]
+Neighbours = Mapping[Thing, Sequence[Thing]]
+#: A state is told by word and sign, too, never by colour alone. The one to look at first is first.
+SIGNS = {
+    OperationState.FAILED: "✖",
+    OperationState.PAUSED: "❚❚",
+    OperationState.STARTING: "◔",
+    OperationState.DRAINING: "◒",
+    OperationState.LINGERING: "◑",
+    OperationState.RUNNING: "●",
+    OperationState.IDLE: "○",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Streams and operations that hang together, as one: where they begin, and how they are."""
+
+    around: str
+    streams: int
+    states: Mapping[OperationState, int]
+    backlog_messages: int | None
+    dead_letters: int | None
+
+    @property
+    def worst(self) -> OperationState:
+        """The state to look at first."""
+        return next(state for state in SIGNS if state in self.states)
+
+    @property
+    def operations(self) -> int:
+        """How many operations there are."""
+        return sum(self.states.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is drawn of `total` streams and operations: pipelines, or things themselves.
+
+    `beyond` says how many neighbours of a thing aren't drawn; `lone` counts the streams of no
+    operation where pipelines are.
+    """
+
+    streams: Mapping[str, StreamLook]
+    operations: Mapping[str, OperationLook]
+    total: int
+    beyond: Mapping[Thing, int]
+    pipelines: Sequence[Pipeline] = ()
+    hidden_pipelines: int = 0
+    lone: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether that is everything, one by one."""
+        return len(self.streams) + len(self.operations) >= self.total
+
+
+def part_of(look: Look, around: str) -> Part:
+    """Return what is nearest to a thing, or to all that have that text in their name.
+
+    Without one it is everything; where that is too much, each pipeline is one thing.
+    """
+    streams = {n: s for n, s in look.streams.items() if not n.startswith("streamboss.")}
+    total = len(streams) + len(look.operations)
+    if not around and total <= MOST:
+        return Part(streams, look.operations, total, {})
+    beside = _neighbours(streams, look.operations)
+    if not around:
+        return _collapsed(look, beside, total)
+    reached = _near(beside, around)
+    return Part(
+        {name: streams[name] for kind, name in reached if kind == "stream"},
+        {name: look.operations[name] for kind, name in reached if kind == "operation"},
+        total,
+        {thing: more for thing in reached if (more := len(set(beside[thing]) - reached.keys()))},
+    )
+
+
+def elements(part: Part) -> list[dict[str, Any]]:
+    """Return nodes and edges as Cytoscape takes them; ids tell kinds apart."""
+    made = [_pipeline(one) for one in part.pipelines]
+    for stream in part.streams.values():
+        made += _stream(stream, part.beyond.get(("stream", stream.name), 0))
+    for operation in part.operations.values():
+        made += _operation(operation, part.beyond.get(("operation", operation.made.name), 0))
+    there = {item["data"]["id"] for item in made if "source" not in item["data"]}
+    return [
+        item
+        for item in made
+        if "source" not in item["data"] or {item["data"]["source"], item["data"]["target"]} <= there
+    ]
+
+
+def _neighbours(streams: Iterable[str], operations: Mapping[str, OperationLook]) -> Neighbours:
+    beside: dict[Thing, list[Thing]] = {("stream", name): [] for name in streams}
+    for name, operation in operations.items():
+        ends = (("stream", operation.made.input_stream), ("stream", operation.made.output_stream))
+        beside["operation", name] = [end for end in ends if end in beside]
+        for end in beside["operation", name]:
+            beside[end].append(("operation", name))
+    return beside
+
+
+def _near(beside: Neighbours, around: str) -> dict[Thing, None]:
+    """Return things in the order of their distance from those that are meant, `MOST` at most."""
+    meant = [thing for thing in (("stream", around), ("operation", around)) if thing in beside]
+    wanted = around.casefold()
+    return _reached(beside, meant or sorted(t for t in beside if wanted in t[1].casefold()), MOST)
+
+
+def _reached(beside: Neighbours, start: Iterable[Thing], most: int) -> dict[Thing, None]:
+    waiting, found = deque(start), dict[Thing, None]()
+    while waiting and len(found) < most:
+        thing = waiting.popleft()
+        if thing not in found:
+            found[thing] = None
+            waiting.extend(beside[thing])
+    return found
+
+
+def _collapsed(look: Look, beside: Neighbours, total: int) -> Part:
+    """Return each pipeline as one thing; those with failures first, then the large ones."""
+    seen, found, lone = set[Thing](), list[Pipeline](), 0
+    for thing in beside:
+        if thing in seen:
+            continue
+        together = _reached(beside, [thing], len(beside))
+        seen |= together.keys()
+        if len(together) == 1:
+            lone += 1
+        else:
+            found.append(_summed(look, list(together)))
+    found.sort(key=lambda p: (p.worst is not OperationState.FAILED, -p.operations, p.around))
+    hidden = max(0, len(found) - MOST)
+    return Part({}, {}, total, {}, found[:MOST], hidden, lone)
+
+
+def _summed(look: Look, together: Sequence[Thing]) -> Pipeline:
+    made = [look.operations[name] for kind, name in together if kind == "operation"]
+    fed = {one.made.output_stream for one in made}
+    names = sorted(name for kind, name in together if kind == "stream")
+    begins = [name for name in names if name not in fed]
+    return Pipeline(
+        around=(begins or names or [made[0].made.name])[0],
+        streams=len(names),
+        states=Counter(one.status.state for one in made),
+        backlog_messages=_sum(one.status.backlog_messages for one in made),
+        dead_letters=_sum(one.status.dead_letters for one in made),
+    )
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _pipeline(one: Pipeline) -> dict[str, Any]:
+    states = ", ".join(f"{one.states[s]} {s.value}" for s in SIGNS if s in one.states)
+    told = [f"{one.around} …", f"{SIGNS[one.worst]} {states}"]
+    told += [f"{numbers.count(one.backlog_messages)} waiting"] if one.backlog_messages else []
+    told += [f"{numbers.count(one.dead_letters)} dead letters"] if one.dead_letters else []
+    return _node(
+        f"pipeline {one.around}",
+        "pipeline",
+        "\n".join(told),
+        f"/?around={quote(one.around)}",
+        state=one.worst.value,
+    )
+
+
+def _stream(stream: StreamLook, more: int) -> list[dict[str, Any]]:
+    name = stream.name
+    place = f"/streams/{name}/"
+    made = [_node(f"stream {name}", "stream", _label(name, more), place)]
+    if stream.consumers:
+        text = f"{stream.consumers} consumer{'s' * (stream.consumers > 1)}"
+        made.append(_node(f"out {name}", "consumers", text, place))
+        made.append(_edge(f"stream {name}", f"out {name}", stream.rate, ""))
+    return made
+
+
+def _operation(operation: OperationLook, more: int) -> list[dict[str, Any]]:
+    made, status = operation.made, operation.status
+    told = f"{SIGNS[status.state]} {_label(made.name, more)}\n{status.state.value}"
+    waiting = status.backlog_messages
+    said = f"{numbers.count(waiting)} waiting" if waiting else ""
+    here, place = f"operation {made.name}", f"/operations/{made.name}/"
+    return [
+        _node(here, "operation", told, place, state=status.state.value),
+        _edge(f"stream {made.input_stream}", here, status.rate_in, said),
+        _edge(here, f"stream {made.output_stream}", status.rate_out, ""),
+    ]
+
+
+def _label(name: str, more: int) -> str:
+    return f"{name} (+{more})" if more else name
+
+
+def _node(name: str, kind: str, label: str, place: str, **more: str) -> dict[str, Any]:
+    return {"data": {"id": name, "kind": kind, "label": label, "place": place, **more}}
+
+
+def _edge(source: str, target: str, rate: float | None, waiting: str) -> dict[str, Any]:
+    told = [numbers.rate(rate)] if rate else []
+    told += [waiting] if waiting else []
+    return {
+        "data": {
+            "id": f"{source} > {target}",
+            "source": source,
+            "target": target,
+            "rate": rate or 0,
+            "label": "\n".join(told),
+        }
+    }
