@@ -9,6 +9,8 @@ from pathlib import Path
 
 from bench import clouds, cold, contenders, objects
 from bench.archive import archive
+from bench.console import LIMIT as LIMIT_OF_A_CORE
+from bench.console import console
 from bench.demand import LIMIT, demand
 from bench.fleet import LIMIT as LIMIT_OF_A_ROUND
 from bench.fleet import fleet
@@ -137,5 +139,12 @@ SCENARIOS = (
         LIMIT_OF_A_ROUND,
         "the 99th percentile <= 100 ms of a core (a ratio above 1 is slower)",
         fleet,
+    ),
+    Scenario(
+        "console",
+        "What do five people who look at 10,000 streams and 1,000 operations cost the manager?",
+        LIMIT_OF_A_CORE,
+        "< 10 % of a core, a page in < 1 s (a ratio above 1 is more)",
+        console,
     ),
 )

@@ -120,7 +120,7 @@ class Deployment:
     def start_manager(self) -> None:
         """Start the manager and wait until it can do its work."""
         self.manager.start()
-        eventually(self._is_ready, within_s=120, what="the manager is ready")
+        eventually(self.is_ready, within_s=120, what="the manager is ready")
 
     def add_agent(self, name: str = "n1", **options: Any) -> Service:
         """Add a node and start its agent."""
@@ -185,7 +185,8 @@ class Deployment:
                 text = service.log.read_text(errors="replace")
                 sys.stderr.write(f"--- {service.log}\n{text[-20_000:]}\n")
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
+        """Say whether the manager can do its work."""
         with suppress(httpx.HTTPError):
             url = f"{self.settings.need_manager()}/readyz"
             trusted = tls.context_for(url, self.settings.ca_file)
