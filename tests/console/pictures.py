@@ -1,0 +1,132 @@
+"""Pictures of the console for the docs: `python -m tests.console.pictures FOLDER`.
+
+Each page in both themes and two widths, on an embedded stack where something goes on: readings of
+two stations, in Celsius, the hot ones apart, and a program that can't stand everything that comes.
+"""
+
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from streams import names
+from streams.broker import Session
+from streams.message import Message
+from streams.settings import Settings
+from tests.console.looking import CHROMIUM, OPTIONS, People
+from tests.embedded import Person, running_stack
+
+#: A name for each page, and where it is.
+PAGES = {
+    "topology": "/",
+    "streams": "/streams/",
+    "stream": "/streams/celsius/",
+    "archive": "/streams/readings/archive/",
+    "operations": "/operations/",
+    "operation": "/operations/to-celsius/",
+    "dead-letters": "/operations/check/dead-letters/",
+    "new-operation": "/new/operation/?input=readings",
+    "definitions": "/definitions/",
+    "definition": "/definitions/1/",
+    "nodes": "/nodes/",
+    "activity": "/activity/",
+    "account": "/account/",
+}
+WIDTHS = {"wide": 1280, "narrow": 360}
+_SETTLED_MS, _HEIGHT = 3_000, 800
+_EVERY_S, _RUNNING_S = 0.25, 90.0
+_PROGRAMS = (
+    ("Fahrenheit to Celsius", "awk '{ printf \"%s %.1f\\n\", $1, ($2 - 32) / 1.8 }'"),
+    ("Hot ones", "awk '$2 > 30'"),
+    (
+        "Check",
+        'python3 -c "print(*(w if i < 1 else float(w) for i, w in enumerate(input().split())))"',
+    ),
+    ("Thumbnail", "convert - -resize 50% -"),
+)
+_OPERATIONS = (
+    ("to-celsius", 1, "readings", "celsius"),
+    ("hot-ones", 2, "celsius", "alarms"),
+    ("check", 3, "readings", "checked"),
+    ("thumbnails", 4, "camera", "thumbnails"),
+)
+
+
+def main() -> None:
+    """Make all pictures, and print their names."""
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    with running_stack() as person, _at_work(person), _browser() as browser:
+        login = (person.settings.user or "", person.settings.password or "")
+        people = People(browser, person.settings.need_manager(), login)
+        for width_name, width in WIDTHS.items():
+            for dark in (False, True):
+                page = people.enter(width=width, dark=dark)
+                for name, place in PAGES.items():
+                    path = folder / f"{name}-{width_name}-{'dark' if dark else 'light'}.png"
+                    _picture(page, people.url + place, path)
+                    sys.stdout.write(f"{path} {path.stat().st_size:,}\n")
+        people.leave()
+
+
+def _picture(page: Page, url: str, path: Path) -> None:
+    page.goto(url)
+    page.wait_for_timeout(_SETTLED_MS)
+    tall = int(page.evaluate("document.documentElement.scrollHeight"))
+    clip = {"x": 0, "y": 0, "width": page.viewport_size["width"] if page.viewport_size else 0}
+    page.screenshot(path=path, full_page=True, clip={**clip, "height": min(tall, 2 * _HEIGHT)})
+
+
+@contextmanager
+def _at_work(person: Person) -> Iterator[None]:
+    """Let something go on in a stack."""
+    for name, command in _PROGRAMS:
+        person.register(name=name, application="any", exec=command, retries=0)
+    for name, number, source, target in _OPERATIONS:
+        body = {"process_definition_id": number, "input_stream": source, "output_stream": target}
+        person.http("POST", "operations/", {"name": name, **body})
+    person.http("PUT", "streams/readings/archive/", {})
+    for stream in ("alarms", "checked"):
+        person.consume(stream)
+    for operation in ("to-celsius", "hot-ones", "check"):
+        person.until(operation, "running", within_s=_RUNNING_S)
+    over = threading.Event()
+    station = threading.Thread(target=_measure, args=(person.settings, over))
+    station.start()
+    try:
+        over.wait(_RUNNING_S)
+        yield
+    finally:
+        over.set()
+        station.join()
+
+
+def _measure(settings: Settings, over: threading.Event) -> None:
+    """Publish what two stations measure; now and then one of them says nonsense."""
+    with Session(settings.need_amqp(), name="stations") as session:
+        for number in range(1_000_000):
+            if over.wait(_EVERY_S):
+                return
+            value = "n/a" if number % 97 == 50 else str(60 + number * 7 % 40)
+            text = f"{'north' if number % 2 else 'south'} {value}"
+            message = Message(text.encode(), f"reading-{number}", "text/plain")
+            session.publish(names.exchange("readings"), message)
+
+
+@contextmanager
+def _browser() -> Iterator[Browser]:
+    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=OPTIONS, env={**os.environ, "HOME": home}
+        )
+        yield launched
+        launched.close()
+
+
+if __name__ == "__main__":
+    main()
