@@ -33,7 +33,7 @@ LIMIT = "target: 10 % of a core"
 STREAMS, OPERATIONS, NODES = 10_000, 1_000, 200
 PLACES = ("/", "/streams/?order=-rate", "/operations/", "/streams/s7/", "/operations/o7/")
 _FIRST = 10
-_LOOKED_S, _REST_S, _START_S = 30.0, 5.0, 300.0
+_LOOKED_S, _REST_S, _START_S = 30.0, 5.0, 900.0
 _CAT = ProcessDefinition(name="cat", application="any", exec="cat")
 
 

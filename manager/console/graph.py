@@ -197,6 +197,10 @@ def _stream(stream: StreamLook, more: int) -> list[dict[str, Any]]:
 def _operation(operation: OperationLook, more: int) -> list[dict[str, Any]]:
     made, status = operation.made, operation.status
     told = f"{SIGNS[status.state]} {_label(made.name, more)}\n{status.state.value}"
+    if status.dead_letters:
+        told += (
+            f"\n✖ {numbers.count(status.dead_letters)} dead letter{'s' * (status.dead_letters > 1)}"
+        )
     waiting = status.backlog_messages
     said = f"{numbers.count(waiting)} waiting" if waiting else ""
     here, place = f"operation {made.name}", f"/operations/{made.name}/"

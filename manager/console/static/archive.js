@@ -31,7 +31,7 @@
         splitLine: { lineStyle: { color: colour("--line") } } },
       dataZoom: [{ type: "slider", bottom: 10, height: 24, filterMode: "none", brushSelect: false,
         textStyle: text, borderColor: colour("--line"), fillerColor: "rgba(120, 140, 170, .25)" }],
-      series: [{ type: "bar", data: bars, color: colour("--link"), barMinHeight: 1, large: false }],
+      series: [{ type: "bar", data: bars, color: colour("--link"), large: false }],
     });
     const stored = bars.reduce((sum, bar) => sum + bar[1], 0);
     note.textContent = `${size(stored)} stored${whole ? "" : ", of the first 20,000 segments"}; times are UTC`;
