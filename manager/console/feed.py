@@ -156,13 +156,14 @@ class Feed:
         for name in busy:
             archive = archives.get(name)
             rate, rate_out, last_at = self._traffic(name, rates)
-            shown[name] = replace(
-                shown[name],
-                consumers=consumers[name],
-                rate=rate,
-                rate_out=rate_out,
-                last_at=last_at,
-                archive=archive.status.state.value if archive else "",
+            shown[name] = StreamLook(
+                name,
+                shown[name].owner,
+                consumers[name],
+                rate,
+                rate_out,
+                last_at,
+                archive.status.state.value if archive else "",
             )
         return shown
 

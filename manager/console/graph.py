@@ -140,7 +140,7 @@ def _collapsed(look: Look, beside: Neighbours, total: int) -> Part:
         if thing in seen:
             continue
         together = _reached(beside, [thing], len(beside))
-        seen |= together.keys()
+        seen.update(together)
         if len(together) == 1:
             lone += 1
         else:
