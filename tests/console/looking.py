@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 CHROMIUM = "/usr/bin/chromium"
 #: Quiet, and without a way out: whatever isn't on the loopback meets a proxy that isn't there.
@@ -24,7 +24,9 @@ OPTIONS = [
 ]
 _AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
 _SERIOUS = {"serious", "critical"}
-_WAIT_MS = 15_000
+#: So long anything may take to appear on a busy machine, before it counts as missing.
+_WAIT_MS = 30_000
+expect.set_options(timeout=_WAIT_MS)
 
 
 class People:
