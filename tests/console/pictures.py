@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Page, sync_playwright
 
 from streams import names
 from streams.broker import Session
@@ -77,9 +77,10 @@ def main() -> None:
 def _picture(page: Page, url: str, path: Path) -> None:
     page.goto(url)
     page.wait_for_timeout(_SETTLED_MS)
-    tall = int(page.evaluate("document.documentElement.scrollHeight"))
-    clip = {"x": 0, "y": 0, "width": page.viewport_size["width"] if page.viewport_size else 0}
-    page.screenshot(path=path, full_page=True, clip={**clip, "height": min(tall, 2 * _HEIGHT)})
+    width, tall = page.evaluate("[innerWidth, document.documentElement.scrollHeight]")
+    height = min(int(tall), 2 * _HEIGHT)
+    clip: FloatRect = {"x": 0, "y": 0, "width": int(width), "height": height}
+    page.screenshot(path=path, full_page=True, clip=clip)
 
 
 @contextmanager
