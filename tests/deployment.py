@@ -72,6 +72,11 @@ class Service:
         self._below |= found
         return found
 
+    def end(self) -> None:
+        """SIGTERM: it finishes what it has."""
+        assert self.process is not None
+        self.process.terminate()
+
     def kill(self) -> None:
         """SIGKILL; what was below it is gone when this returns."""
         if self.process is not None:
@@ -122,15 +127,21 @@ class Deployment:
         self.manager.start()
         eventually(self.is_ready, within_s=120, what="the manager is ready")
 
-    def add_agent(self, name: str = "n1", **options: Any) -> Service:
-        """Add a node and start its agent."""
+    def add_agent(
+        self, name: str = "n1", *, clock_ahead_s: int | None = None, **options: Any
+    ) -> Service:
+        """Add a node and start its agent; its clock may be wrong."""
         folder = self.folder / name
         folder.mkdir()
         config = folder / "agent.json"
         made = self.client.add_node(name, **options)
         config.write_text(json.dumps({**made, "scratch": str(folder / "scratch")}))
         config.chmod(0o600)
-        self.agents[name] = Service(folder, {}, "agent", "--config", str(config))
+        words = ["agent", "--config", str(config)]
+        module = "tools.main"
+        if clock_ahead_s is not None:
+            words, module = [str(clock_ahead_s), *words], "tests.shifted"
+        self.agents[name] = Service(folder, {}, *words, module=module)
         self.agents[name].start()
         return self.agents[name]
 

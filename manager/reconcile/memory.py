@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from manager.dispatcher import NodeView
-from manager.model import NodeState
+from manager.model import NodeState, Operation
 from manager.reconcile.instances import Scale
 from streams.control import OperatorReport, OperatorState
+from streams.definition import Order
 
 #: States in which a node does what it was told.
 ALIVE = frozenset({NodeState.READY, NodeState.LATE, NodeState.DRAINING, NodeState.BOOTING})
@@ -47,7 +48,8 @@ def remembered(
             for name, mine in said.items()
             if any(r.state is not OperatorState.DRAINING for r in mine)
         }
-        old = Memory(nodes=nodes, scale=Scale(sum(nodes.values())) if nodes else None)
+        scale = Scale(sum(nodes.values())) if nodes else None
+        old = Memory(nodes=nodes, draining=frozenset(said) - frozenset(nodes), scale=scale)
     since = None if is_wanted else (now if old.unwanted_since is None else old.unwanted_since)
     draining = frozenset(n for n in old.draining if n in said) if old.draining else old.draining
     if since == old.unwanted_since and draining == old.draining:
@@ -61,3 +63,14 @@ def moved(memory: Memory, nodes: Mapping[str, int]) -> Memory:
         return memory
     left = frozenset(name for name in memory.nodes if name not in nodes)
     return replace(memory, nodes=dict(nodes), draining=(memory.draining | left) - frozenset(nodes))
+
+
+def must_wait(
+    operation: Operation, memory: Memory, node: str, said: Mapping[str, list[OperatorReport]]
+) -> bool:
+    """Say whether a node begins only when another has finished: so order is kept on the way.
+
+    That is promised of an operation with one instance. Who began already isn't held up any more.
+    """
+    alone = operation.definition.order is Order.FIFO and operation.instances.max == 1
+    return alone and node not in said and any(other in said for other in memory.draining)

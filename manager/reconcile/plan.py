@@ -16,7 +16,7 @@ from manager.machines.model import Decisions, Seen
 from manager.machines.needs import Needs, as_planned, imaged
 from manager.model import DemandMode, Operation
 from manager.reconcile.instances import scaled
-from manager.reconcile.memory import ALIVE, Memory, Reports, moved, remembered, reports
+from manager.reconcile.memory import ALIVE, Memory, Reports, moved, must_wait, remembered, reports
 from manager.reconcile.order import downstream_first, held
 from manager.reconcile.verdicts import Verdict, verdict
 from streams.access import ObjectStore
@@ -93,7 +93,7 @@ def plan(seen: Observed) -> Plan:
     return Plan(
         bind=bind,
         unbind=tuple(o for o in reversed(order) if o.name in ending and _bound(o, seen)),
-        assignments=_assignments(seen, nodes, memory),
+        assignments=_assignments(seen, nodes, memory, said),
         verdicts={
             o.name: verdict(
                 o, memory[o.name], said.get(o.name, {}), placement, is_wanted=o.name in wanted
@@ -186,13 +186,13 @@ def _active(operation: Operation, seen: Observed, memory: Mapping[str, Memory]) 
 
 
 def _assignments(
-    seen: Observed, nodes: Sequence[NodeView], memory: Mapping[str, Memory]
+    seen: Observed, nodes: Sequence[NodeView], memory: Mapping[str, Memory], said: Reports
 ) -> dict[str, tuple[Assigned, ...]]:
     by_node: dict[str, list[Assigned]] = {node.name: [] for node in nodes if node.state in ALIVE}
     for operation in seen.operations:
-        mine = memory[operation.name]
+        mine, told = memory[operation.name], said.get(operation.name, {})
         for name, instances in mine.nodes.items():
-            if name in by_node:
+            if name in by_node and not must_wait(operation, mine, name, told):
                 by_node[name].append(_assigned(operation, instances, seen.objects))
         for name in mine.draining:
             if name in by_node:

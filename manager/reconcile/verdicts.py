@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from manager.dispatcher import Placement
 from manager.model import DemandMode, Operation, OperationState
-from manager.reconcile.memory import Memory
+from manager.reconcile.memory import Memory, must_wait
 from streams.control import OperatorReport, OperatorState
 
 #: What an operation is when one of its operators says so; the first that is said counts.
@@ -65,4 +65,7 @@ def _wanted(
         found = [r for r in here if r.state is said_state]
         if found:
             return Verdict(state, found[0].reason, where)
-    return Verdict(OperationState.STARTING, "starts on " + ", ".join(sorted(memory.nodes)), where)
+    reason = "starts on " + ", ".join(sorted(memory.nodes))
+    if any(must_wait(operation, memory, node, said) for node in memory.nodes):
+        reason += ", when what was taken is finished on " + ", ".join(sorted(memory.draining))
+    return Verdict(OperationState.STARTING, reason, where)

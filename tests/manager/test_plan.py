@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from manager.demand import Binding, BrokerView
 from manager.dispatcher import NodeView
-from manager.model import DemandMode, NodeState, Operation, OperationState
+from manager.model import DemandMode, Instances, NodeState, Operation, OperationState
 from manager.reconcile.memory import Memory
 from manager.reconcile.plan import Observed, Plan, plan
+from streams.control import OperatorState
+from streams.definition import Order
 from tests.manager.planning import node, operation
 
 CHAIN = [operation("1", "a", "b"), operation("2", "b", "c"), operation("3", "c", "d")]
@@ -68,6 +70,33 @@ def _obeyed(said: NodeView, made: Plan) -> NodeView:
 
 def all_are(scene: Scene, state: OperationState) -> dict[str, OperationState]:
     return dict.fromkeys((o.name for o in scene.operations), state)
+
+
+def test_an_operation_that_keeps_order_moves_when_it_has_finished_where_it_was() -> None:
+    # Given an operation with one instance, on a node that is told to end
+    ordered = replace(CHAIN[0], name="ordered")
+    unordered = ordered.definition.model_copy(update={"order": Order.NONE})
+    quick = replace(ordered, name="quick", definition=unordered)
+    many = replace(ordered, name="many", instances=Instances(1, 2))
+    scene = Scene([ordered, quick, many], consumed={"b"})
+    scene.look()
+    leaving = replace(scene.nodes[0], state=NodeState.DRAINING)
+    scene.nodes = [leaving, node("n2")]
+    # When it still finishes what it took
+    for _ in range(2):
+        made = scene.look(obey=False)
+        # Then its successor waits, where order is promised
+        assert {a.operation for a in made.assignments["n2"]} == {"quick", "many"}
+        assert made.verdicts["ordered"].reason.endswith("when what was taken is finished on n1")
+    # And the same for a new leader, who knows only what nodes say
+    scene.memory = {}
+    ends = [r.model_copy(update={"state": OperatorState.DRAINING}) for r in leaving.reports]
+    scene.nodes[0] = replace(leaving, reports=tuple(ends))
+    assert "ordered" not in {a.operation for a in scene.look(obey=False).assignments["n2"]}
+    # And it begins when the other one has finished
+    scene.nodes[0] = replace(leaving, reports=())
+    assert "ordered" in {a.operation for a in scene.look().assignments["n2"]}
+    assert scene.states()["ordered"] is OperationState.RUNNING
 
 
 def test_a_chain_is_bound_downstream_first_before_any_node_is_there() -> None:
