@@ -46,6 +46,8 @@ class Front:
     target: tuple[str, int]
     #: faults by action, each used once, first come first served
     faults: dict[str, list[Fault]] = field(default_factory=dict)
+    #: by action: it happens only when this is set, or in a minute
+    gates: dict[str, threading.Event] = field(default_factory=dict)
     hidden_s: float = 0
     ignores_filters: bool = False
     images_stay_pending: bool = False
@@ -133,6 +135,8 @@ class _Handler(BaseHTTPRequestHandler):
                 front.changes.append(action)
                 number = len(front.changes)
         front.kill_at(number, "before")
+        if gate := front.gates.get(action):
+            gate.wait(60)
         fault = front.take_fault(action)
         if fault is not None and fault is not Fault.LOST:
             self._fail(fault)
