@@ -35,17 +35,23 @@ class Desk:
 
     def clouds(self) -> list[str]:
         """Return the clouds that could answer: their credentials are here, or podman is."""
-        return [name for name, entry in self.inventory.clouds.items() if self._usable(entry)]
+        return [name for name in self.inventory.clouds if name not in self.unusable()]
 
-    def _usable(self, entry: CloudEntry) -> bool:
+    def unusable(self) -> dict[str, str]:
+        """Return what the other clouds of the inventory lack, by name."""
+        lacks = {name: self._lacks(entry) for name, entry in self.inventory.clouds.items()}
+        return {name: text for name, text in lacks.items() if text}
+
+    def _lacks(self, entry: CloudEntry) -> str:
         if isinstance(entry, LocalEntry):
-            return shutil.which("podman") is not None
+            return "" if shutil.which("podman") else "podman isn't installed"
         if entry.credentials is None:
-            return True
+            return ""
         try:
-            return self.secrets.find(f"{entry.credentials}-key") is not None
-        except SecretError:
-            return False
+            found = self.secrets.find(f"{entry.credentials}-key")
+        except SecretError as error:
+            return str(error)
+        return "" if found is not None else f"the manager has no secret {entry.credentials}-key"
 
 
 def desk_at(env: Mapping[str, str], folder: Path) -> Desk | None:

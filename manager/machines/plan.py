@@ -93,7 +93,8 @@ def _no_image(operation: str, application: str, seen: Seen, needs: Needs) -> Wai
     if not seen.rooms:
         if not needs.nodes:
             return None
-        why = "and no cloud is configured"
+        lacks = "; ".join(f"{cloud}: {text}" for cloud, text in seen.unusable.items())
+        why = f"and no cloud can be used: {lacks}" if lacks else "and no cloud is configured"
     else:
         why = f"and no cloud has {_lacking(application, seen)}"
     return Waiting(f"no node offers the application {application!r}, {why}", failed=True)
