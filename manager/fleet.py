@@ -34,13 +34,19 @@ class Fleet:
         self._logs: dict[str, deque[LogEntry]] = defaultdict(lambda: deque(maxlen=_LOG_ENTRIES))
         self._listens_since_s: float | None = None
         self._deaf_since_s: float | None = None
+        self._asked_s: float | None = None
 
     def listen(self, *, connected: bool) -> float:
         """Note whether nodes can be heard; return for how long without a break, in seconds.
 
-        A time in which nobody could be heard is no node's silence: nobody is lost by it.
+        A time in which nobody could be heard is no node's silence: nobody is lost by it. Nor is one
+        in which nobody asked: this process stood still, and what was said waits for it.
         """
         now_s = self._clock()
+        asked_s, self._asked_s = self._asked_s, now_s
+        if asked_s is not None and now_s - asked_s >= control.LATE_S:
+            self._listens_since_s = None
+            self._deaf_since_s = self._deaf_since_s or asked_s
         if not connected:
             self._listens_since_s = None
             self._deaf_since_s = self._deaf_since_s or now_s

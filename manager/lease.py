@@ -9,8 +9,8 @@ import structlog
 from streams.errors import StreamsError
 
 log = structlog.get_logger()
-#: Renewed this often; the store gives it away after three times as long.
-RENEW_S = 3.0
+#: Renewed this often; the store gives it away after so long.
+RENEW_S, LEASE_S = 3.0, 9.0
 #: Who doesn't lead asks more often: a dead leader is followed within 10 s.
 ASK_S = 1.0
 
@@ -41,6 +41,13 @@ class Lease:
             self._asked_s = time.monotonic()
             self._take()
         return self._term
+
+    def holds(self) -> bool:
+        """Say whether nobody else can lead yet: the lease that was renewed last isn't over.
+
+        Whoever stood still since it asked for its term may have been followed.
+        """
+        return self._term is not None and time.monotonic() - self._asked_s < LEASE_S
 
     def release(self) -> None:
         """Give the lead away, so that a successor needn't wait."""

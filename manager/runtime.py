@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
@@ -233,7 +232,7 @@ class Runtime:
             # who led in between placed operations: what runs says where
             self._planned_term, self._memory = self._term, {}
         listening_s = self._fleet.listen(connected=self.broker.connected)
-        about = self.machines.see(now=datetime.now(UTC), listening_s=listening_s)
+        about = self.machines.see(listening_s=listening_s)
         self.machines.tend(about, self._term, self._interest)
         if not self._watch.seeded or self._refresh_clock.due(self._refresh_s()):
             self._watch.refresh()
@@ -252,7 +251,7 @@ class Runtime:
         if self._term is not None:
             self._memory = made.memory
             by_name = {o.name: o for o in operations}
-            problems = self._applier.apply(made, nodes, by_name, self._term)
+            problems = self._applier.apply(made, nodes, by_name, self._term, self._lease.holds)
             self.machines.decide(made.machines, about, self._term)
         self._interest = Interest(bool(operations), bool(made.machines.waiting))
         self._tell(made, operations, nodes, load, about)
@@ -264,7 +263,7 @@ class Runtime:
         made = plan(seen)
         if seen.machines and made.wanted - self._wanted and self.machines.browse(BROWSE_S):
             known = seen.machines
-            offers = self.machines.see(now=known.now, listening_s=known.listening_s).offers
+            offers = self.machines.see(listening_s=known.listening_s).offers
             made = plan(replace(seen, machines=replace(known, offers=offers)))
         self._wanted = made.wanted
         return made

@@ -1,10 +1,11 @@
 """Renewing a lease: the cloud's tag first, then the machine's own timer."""
 
-from provision import leases
+from datetime import UTC, datetime
+
 from provision.errors import ProvisionError
 from provision.machine import Machine
 from provision.site import Site
-from provision.user_data import LEASE_FILE
+from provision.user_data import LEASE_FILE, lease_file
 
 _LOGIN_S = 15
 
@@ -20,7 +21,8 @@ def renew(site: Site, machine: Machine, hours: float) -> tuple[Machine, str]:
         return renewed, ""
     try:
         with site.shell(renewed, timeout_s=_LOGIN_S) as shell:
-            shell.put_text(f"{leases.written(renewed.lease.ends_at)}\n", LEASE_FILE, mode=0o600)
+            told = lease_file(renewed.lease, datetime.now(UTC))
+            shell.put_text(told[LEASE_FILE], LEASE_FILE, mode=0o600)
     except ProvisionError as error:
         return renewed, f"its own timer doesn't know of it: {error}"
     return renewed, ""

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -55,7 +56,16 @@ def cloud_config(
 
 def lease_files(lease: Lease) -> dict[str, str]:
     """Return the file from which the machine's own timer reads when to shut down."""
-    return {LEASE_FILE: f"{leases.written(lease.ends_at)}\n"}
+    return lease_file(lease, lease.starts_at)
+
+
+def lease_file(lease: Lease, now: datetime) -> dict[str, str]:
+    """Return that file as it is told at `now`: the end, and the seconds until then.
+
+    So a machine whose clock is wrong can tell, too, how long it may live.
+    """
+    left_s = math.ceil((lease.ends_at - now).total_seconds())
+    return {LEASE_FILE: f"{leases.written(lease.ends_at)} {left_s}\n"}
 
 
 def shutdown(lease: Lease) -> list[str]:

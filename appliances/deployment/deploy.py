@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from appliances import installing
 from appliances.builder import Builder
@@ -16,7 +17,14 @@ from provision.errors import ProvisionError
 from provision.machine import APPLIANCE, PORTS, PROTECT, Image, Machine, Role, State
 from provision.site import Site
 from provision.ssh import Shell
-from provision.user_data import LEASE_FILE, lease_files, reachable, told_by_ssh, user_data
+from provision.user_data import (
+    LEASE_FILE,
+    lease_file,
+    lease_files,
+    reachable,
+    told_by_ssh,
+    user_data,
+)
 from streams.access import S3Access
 from streams.errors import ObjectError
 from streams.objects import Objects
@@ -142,7 +150,8 @@ class Deployment:
         """Tell a machine what it must know; return how tools reach it, and whether that is new."""
         site = self.site
         if told_by_ssh(site.cloud.account.can) and machine.lease:
-            shell.put_text(lease_files(machine.lease)[LEASE_FILE], LEASE_FILE, mode=0o600)
+            told = lease_file(machine.lease, datetime.now(UTC))
+            shell.put_text(told[LEASE_FILE], LEASE_FILE, mode=0o600)
         with self.progress.step("first boot: broker, database, passwords"):
             first = host.first_settings(shell)
         s3 = settings.borrowed_s3(self.environment)

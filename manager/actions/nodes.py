@@ -1,6 +1,5 @@
 """Nodes, which are for admins."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from manager import topology
@@ -28,7 +27,7 @@ def remove_node(services: Services, user: User, name: str, *, at_once: bool = Fa
     must_be_admin(user)
     launched = services.store.find_machine(name) is not None
     if launched:
-        why, now = f"removed by {user.name}", datetime.now(UTC)
+        why, now = f"removed by {user.name}", services.store.now()
         services.store.end_machine(name, why, now, at_once=at_once)
     else:
         topology.remove_node(services, name)
@@ -51,7 +50,7 @@ def renew_node(services: Services, user: User, name: str, hours: float | None) -
     """
     must_be_admin(user)
     if hours is None:
-        services.store.restart_idle(name, datetime.now(UTC))
+        services.store.restart_idle(name, services.store.now())
         trouble = ""
     else:
         trouble = services.runtime.renew_machine(name, hours)

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYetError
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
@@ -202,11 +202,12 @@ class CloudKeeper:
             self._pause = None
 
     def _say_no(self, error: ProvisionError) -> None:
+        now = self._work.store.now()
         with self._lock:
             refusals = self._pause.refusals + 1 if self._pause else 1
             longer_s = min(_LONGEST_S, _REFUSED_S * 2.0 ** (refusals - 1))
             pause = timedelta(seconds=_PAUSE_S.get(error.kind, longer_s))
-            self._pause = _Pause(datetime.now(UTC) + pause, str(error), refusals)
+            self._pause = _Pause(now + pause, str(error), refusals)
 
     def _look(self) -> None:
         before = self._findings

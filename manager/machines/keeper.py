@@ -55,25 +55,29 @@ class Keeper:
         self._desk, self._store, self._logins = desk, store, logins
         self._poke, self._forget = poke, forget
         self._clouds: dict[str, CloudKeeper] | None = None
-        self._pruned_at = datetime.now(UTC)
+        self._unusable = desk.unusable() if desk else {}
+        self._pruned_at: datetime | None = None
 
-    def see(self, *, now: datetime, listening_s: float) -> Seen:
+    def see(self, *, listening_s: float) -> Seen:
         """Return all about machines, as a plan needs it, but for the leader's term."""
+        now = self._store.now()
         known = self._store.machines(ended_since=now - DAY)
         ended = [record for record in known if record.ended_at and record.handle]
         clouds = self._keepers().values()
         return Seen(
             now=now,
+            date=datetime.now(UTC),
             listening_s=listening_s,
             machines=[record for record in known if record.phase is not Phase.ENDED],
             offers=[offer for cloud in clouds for offer in cloud.offers(known)],
             rooms=[cloud.room(spent(ended, cloud.name, now)) for cloud in clouds],
             breakers=self._store.breakers() if known else {},
+            unusable=self._unusable,
         )
 
     def decide(self, made: Decisions, seen: Seen, term: int) -> None:
         """Keep what was decided, and begin with it; nothing if somebody else leads by now."""
-        launches = [(_record(launch, term, seen.now), launch.offer) for launch in made.launches]
+        launches = [(_record(launch, term, seen), launch.offer) for launch in made.launches]
         if not any((launches, made.ready, made.idle, made.drains, made.ends)):
             return
         records = [record for record, _ in launches]
@@ -88,6 +92,7 @@ class Keeper:
             cloud.browse(interest)
             if term is not None:
                 cloud.tend([record for record in seen.machines if record.cloud == name])
+        self._pruned_at = self._pruned_at or seen.now
         if term is not None and seen.now - self._pruned_at > _PRUNE:
             self._pruned_at = seen.now
             self._store.prune_machines(seen.now - _KEPT)
@@ -135,7 +140,7 @@ class Keeper:
         }
 
 
-def _record(launch: Launch, term: int, now: datetime) -> MachineRecord:
+def _record(launch: Launch, term: int, seen: Seen) -> MachineRecord:
     offer = launch.offer
     stem = offer.application.replace(".", "-").partition("@")[0][:_NAME_LENGTH]
     return MachineRecord(
@@ -147,8 +152,8 @@ def _record(launch: Launch, term: int, now: datetime) -> MachineRecord:
         phase=Phase.LAUNCHING,
         why=launch.why,
         term=term,
-        launched_at=now,
-        phase_at=now,
-        ends_at=now + timedelta(hours=offer.hours),
+        launched_at=seen.now,
+        phase_at=seen.now,
+        ends_at=seen.date + timedelta(hours=offer.hours),
         price_per_hour=offer.price_per_hour,
     )

@@ -1,7 +1,8 @@
 """What the manager knows of machines, as plain values: shared by plan, store and keeper.
 
 A machine is a cloud's; a node is a machine with an agent. Times have a time zone and are the
-manager's own. Prices are an hour's, in whatever currency the inventory has in mind.
+store's, which no setting of a clock moves; only a lease's end is a date. Prices are an hour's, in
+whatever currency the inventory has in mind.
 """
 
 from collections.abc import Mapping, Sequence
@@ -137,21 +138,25 @@ class Seen:
 
     Args:
         now: by the clock of the records' times.
+        date: by the calendar: what the ends of leases are compared with.
         term: the leader's.
         listening_s: for how long nodes could be heard without a break.
         machines: all records that haven't ended.
         offers: of the clouds that are configured; they stay while a cloud doesn't answer.
         rooms: of the same clouds.
         breakers: by cloud and image id.
+        unusable: what the clouds of the inventory lack that can't be used, by name.
     """
 
     now: datetime
+    date: datetime
     term: int = 0
     listening_s: float = 0.0
     machines: Sequence[MachineRecord] = ()
     offers: Sequence[Offer] = ()
     rooms: Sequence[CloudRoom] = ()
     breakers: Mapping[tuple[str, str], Breaker] = field(default_factory=dict)
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ def _as_planned(
     ahead_s: Mapping[tuple[str, str], float],
     seen: Seen,
 ) -> NodeView:
-    left = machine.ends_at - seen.now
+    left = machine.ends_at - seen.date
     ahead = ahead_s.get((machine.application, machine.cloud), closing_s(None))
     leaves = machine.phase in _LEAVING and node.state in {NodeState.READY, NodeState.LATE}
     return replace(

@@ -95,7 +95,7 @@ def standings(seen: Seen, needs: Needs) -> list[Standing]:
             node=(node := nodes.get(record.node)),
             assigned=assigned[record.node],
             silent_s=min(node.silent_s if node else float("inf"), seen.listening_s),
-            left_s=(record.ends_at - seen.now).total_seconds(),
+            left_s=(record.ends_at - seen.date).total_seconds(),
         )
         for record in sorted(seen.machines, key=lambda m: (m.ends_at, m.node))
     ]

@@ -7,7 +7,7 @@ asked what there is.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
@@ -31,6 +31,9 @@ _CONSOLE_LINES = 20
 
 class MachineStore(Protocol):
     """What is kept of machines."""
+
+    def now(self) -> datetime:
+        """Return the time by the clock of the records."""
 
     def machines(self, *, ended_since: datetime | None = None) -> list[MachineRecord]:
         """Return the machines that haven't ended, or not before then."""
@@ -90,7 +93,7 @@ class Work:
             if error.kind is not Kind.RETRY:
                 self._close(record)
             raise
-        if not self.store.note_launched(record.node, machine.id, _now()):
+        if not self.store.note_launched(record.node, machine.id, self.store.now()):
             site.cloud.terminate(machine)
             return
         if told_by_ssh(site.cloud.account.can):
@@ -112,11 +115,11 @@ class Work:
             records,
             launcher=self.launcher,
             before=before,
-            now=_now(),
+            now=self.store.now(),
             grace_s=cloud.grace_s,
         )
         for node, machine in seen.adopted.items():
-            self.store.note_launched(node, machine.id, _now())
+            self.store.note_launched(node, machine.id, self.store.now())
         for node, text in seen.broken.items():
             self.store.note_machine(node, broken=text)
         for node, ends_at in seen.leases.items():
@@ -208,16 +211,12 @@ class Work:
 
     def _is_absent(self, cloud: Cloud, record: MachineRecord) -> bool:
         """Say whether a machine that one list didn't show is gone for sure."""
-        if (_now() - record.phase_at).total_seconds() < cloud.grace_s:
+        if (self.store.now() - record.phase_at).total_seconds() < cloud.grace_s:
             return False
         time.sleep(cloud.interval_s)
         return not sightings.machines_of(record, cloud.machines(), self.launcher)
 
     def _close(self, record: MachineRecord) -> None:
         self.logins.remove_node(record.node)
-        self.store.note_ended(record.node, _now())
+        self.store.note_ended(record.node, self.store.now())
         self.forget(record.node)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -1,7 +1,7 @@
 """Act on a plan. One operation's failure doesn't stop the others."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -29,15 +29,26 @@ class Applier:
         self._said: dict[str, tuple[Assignment, float]] = {}
 
     def apply(
-        self, plan: Plan, nodes: list[NodeView], operations: Mapping[str, Operation], term: int
+        self,
+        plan: Plan,
+        nodes: list[NodeView],
+        operations: Mapping[str, Operation],
+        term: int,
+        leads: Callable[[], bool],
     ) -> list[str]:
-        """Do what the plan says; return what failed, a line each."""
+        """Do what the plan says; return what failed, a line each.
+
+        An agent refuses a leader of an older `term`, a binding can't: so it's asked once more
+        whether we still lead before one is taken away.
+        """
         problems = [p for o in plan.bind if (p := self._bind(o, bound=True))]
         for node in nodes:
             if node.name in plan.assignments:
                 wanted = plan.assignments[node.name]
                 problems += self._assign(node, wanted, operations, term)
-        problems += [p for o in plan.unbind if (p := self._bind(o, bound=False))]
+        for operation in plan.unbind:
+            if leads() and (problem := self._bind(operation, bound=False)):
+                problems.append(problem)
         return problems
 
     def forget(self, node: str) -> None:

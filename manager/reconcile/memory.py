@@ -1,7 +1,7 @@
 """What one plan leaves for the next to remember of each operation. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from manager.dispatcher import NodeView
@@ -65,9 +65,7 @@ def moved(memory: Memory, nodes: Mapping[str, int]) -> Memory:
     return replace(memory, nodes=dict(nodes), draining=(memory.draining | left) - frozenset(nodes))
 
 
-def must_wait(
-    operation: Operation, memory: Memory, node: str, said: Mapping[str, list[OperatorReport]]
-) -> bool:
+def must_wait(operation: Operation, memory: Memory, node: str, said: Container[str]) -> bool:
     """Say whether a node begins only when another has finished: so order is kept on the way.
 
     That is promised of an operation with one instance. Who began already isn't held up any more.

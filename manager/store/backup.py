@@ -20,8 +20,9 @@ import alembic.command
 from sqlalchemy import Connection, DateTime, MetaData, RowMapping, Table, insert, select, text
 
 from manager.errors import BackupError, ConflictError
+from manager.lease import LEASE_S
 from manager.store.database import migration_config, versions
-from manager.store.leases import LEASE_S, LeaseQueries
+from manager.store.leases import LeaseQueries
 from manager.store.tables import Base, LeaseRow
 
 _KIND, _FORMAT = "streamboss backup", 1

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ class Database:
         self._lock = threading.Lock()
         self._migrated = False
         self._failure: tuple[float, StoreUnavailableError] | None = None
+        self._epoch_s: float | None = None
 
     @property
     def is_sqlite(self) -> bool:
@@ -100,6 +102,20 @@ class Database:
         """
         with self._reading() as session:
             session.execute(text("SELECT 1"))
+
+    def now(self) -> datetime:
+        """Return the time by which is counted how long something takes.
+
+        It is the database's, which all managers share, when this was first asked, and what has
+        passed since then, asleep or awake: setting a clock doesn't move it.
+
+        Raises:
+            StoreUnavailableError: the database never answered.
+        """
+        if self._epoch_s is None:
+            with self._reading() as session:
+                self._epoch_s = self._now_s(session) - _passed_s()
+        return datetime.fromtimestamp(self._epoch_s + _passed_s(), UTC)
 
     def close(self) -> None:
         """Close all connections."""
@@ -164,6 +180,10 @@ class Database:
                 raise StoreUnavailableError(
                     f"database: {error}: it was made by a newer Streamboss, or isn't ours"
                 ) from error
+
+
+def _passed_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def migration_config(connection: Connection) -> Config:

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from manager.lease import LEASE_S
 from manager.store.database import Database
 from manager.store.tables import LeaseRow
-
-LEASE_S = 9.0
 
 
 class LeaseQueries(Database):

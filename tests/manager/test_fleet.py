@@ -6,32 +6,57 @@ from streams import control
 from streams.control import LATE_S, LOST_S, Heartbeat
 
 
+class _Looks:
+    """A manager's looks at its fleet, one a second."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self.fleet = Fleet(clock=lambda: self.now_s)
+        self.look()
+
+    def look(self, seconds: float = 0, *, connected: bool = True) -> float:
+        for _ in range(int(seconds)):
+            self.now_s += 1
+            self.fleet.listen(connected=connected)
+        return self.fleet.listen(connected=connected)
+
+    def beat(self, node: str) -> None:
+        said = Heartbeat(node=node, incarnation="1", slots=1, offers=("any",))
+        self.fleet.hear(f"agents.{node}.heartbeat", control.encode(said))
+
+    def states(self) -> dict[str, NodeState]:
+        return {node.name: node.state for node in self.fleet.views()}
+
+
+def _one_dead_one_living() -> _Looks:
+    looks = _Looks()
+    looks.beat("dead")
+    looks.look(LOST_S)
+    looks.beat("living")
+    return looks
+
+
 def test_an_outage_of_the_broker_makes_no_node_lost() -> None:
-    now_s = 1000.0
-    fleet = Fleet(clock=lambda: now_s)
     # Given a node that speaks, and one that fell silent before the broker was away for a minute
-    fleet.listen(connected=True)
-    _beat(fleet, "dead")
-    now_s += LOST_S
-    _beat(fleet, "living")
-    now_s += 1
-    fleet.listen(connected=False)
-    now_s += 60
+    looks = _one_dead_one_living()
+    looks.look(1)
+    looks.look(60, connected=False)
     # When the broker is back, the one is ready, and the other is lost
-    assert fleet.listen(connected=True) == 0
-    assert _states(fleet) == {"dead": NodeState.LOST, "living": NodeState.READY}
+    assert looks.look() == 0
+    assert looks.states() == {"dead": NodeState.LOST, "living": NodeState.READY}
     # If it stays silent from now on, that counts
-    now_s += LATE_S
-    assert fleet.listen(connected=True) == LATE_S
-    assert _states(fleet)["living"] is NodeState.LATE
-    now_s += LOST_S
-    assert _states(fleet)["living"] is NodeState.LOST
+    assert looks.look(LATE_S) == LATE_S
+    assert looks.states()["living"] is NodeState.LATE
+    looks.look(LOST_S)
+    assert looks.states()["living"] is NodeState.LOST
 
 
-def _beat(fleet: Fleet, node: str) -> None:
-    said = Heartbeat(node=node, incarnation="1", slots=1, offers=("any",))
-    fleet.hear(f"agents.{node}.heartbeat", control.encode(said))
-
-
-def _states(fleet: Fleet) -> dict[str, NodeState]:
-    return {node.name: node.state for node in fleet.views()}
+def test_a_manager_that_stood_still_takes_nobody_for_lost() -> None:
+    # Given a manager that was stopped for an hour, and a node that died before
+    looks = _one_dead_one_living()
+    looks.now_s += 3600
+    # When it goes on, before it has read what the living one said meanwhile
+    assert looks.look() == 0
+    # Then only the dead one is lost
+    assert looks.states() == {"dead": NodeState.LOST, "living": NodeState.READY}
+    assert looks.fleet.views()[1].silent_s == 0

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,17 @@ def test_the_migrations_give_what_the_tables_say(store: Store) -> None:
     with store._reading() as session:
         context = MigrationContext.configure(session.connection(), opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_time_is_the_databases_and_passes_whatever_clocks_are_set_to(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = datetime.now(UTC)
+    begun = store.now()
+    assert abs(begun - before) < timedelta(seconds=30)
+    monkeypatch.setattr(store, "_now_s", lambda _session: before.timestamp() + 7200)
+    assert timedelta(0) <= store.now() - begun < timedelta(seconds=60)
+    assert store.now() > begun
 
 
 def test_many_managers_may_start_on_a_new_database_at_once(database_url: str) -> None:

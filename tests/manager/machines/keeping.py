@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +86,7 @@ class Kept:
 
     def look(self, made: Decisions | None = None) -> Seen:
         """Look once, as the manager's loop does, and decide what the test wants."""
-        now = datetime.now(UTC)
-        seen = self.keeper.see(now=now, listening_s=100)
+        seen = self.keeper.see(listening_s=100)
         self.keeper.tend(seen, self.term, Interest(known=True, waiting=True))
         if made is not None:
             self.keeper.decide(made, seen, self.term)

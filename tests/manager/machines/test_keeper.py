@@ -93,8 +93,7 @@ def test_an_image_that_was_made_just_now_is_known_to_new_demand(kept: Kept, moto
     tags = {OWNER: "tests", APPLIANCE: "ocr", ROLE: Role.IMAGE}
     moto.create_tags(Resources=[image], Tags=[{"Key": k, "Value": v} for k, v in tags.items()])
     eventually(lambda: kept.keeper.browse(within_s=30), what="it was looked at anew")
-    now = datetime.now(UTC)
-    offers = kept.keeper.see(now=now, listening_s=0).offers
+    offers = kept.keeper.see(listening_s=0).offers
     assert [offer.application for offer in offers] == ["ocr", "resize"]
 
 

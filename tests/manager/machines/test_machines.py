@@ -69,6 +69,9 @@ def test_what_runs_where_anything_may_stays_there_until_its_own_machine_is_up() 
         scene.step()
         assert scene.told["any"] == ("o1",)
     scene.step(times=3)
+    assert scene.told == {"any": (), "m1": ()}
+    scene.others = [node("any")]  # it has finished what it had
+    scene.step()
     assert scene.told == {"any": (), "m1": ("o1",)}
 
 
@@ -123,6 +126,34 @@ def test_a_lease_that_nears_its_end_is_replaced_a_boot_ahead() -> None:
     assert list(scene.phases()) == ["m2"]
     assert scene.ended[0].why.startswith("its lease ends at ")
     assert scene.records["m2"].why == "for what runs on m1"
+
+
+@pytest.mark.parametrize("hours", [-3, -0.2, 0.2, 3])
+def test_a_clock_that_is_set_ends_nothing_and_launches_nothing(hours: float) -> None:
+    # Given a machine at work, one that boots, one without work, and one that drains
+    scene = world(4, offers=[offer(slots=1)])
+    scene.step(times=20)
+    scene.consumed -= {"out1", "out2"}
+    scene.step(times=30)
+    scene.records["m2"] = replace(scene.records["m2"], phase=Phase.DRAINING, phase_at=scene.now)
+    scene.consumed |= {"out5"}
+    scene.operations.append(operation("o5", "in5", "out5"))
+    scene.killed["m4"] = scene.now_s
+    scene.step(times=9)
+    before, launched = scene.phases(), scene.launched
+    # When the manager's clock is set
+    scene.clock_set = timedelta(hours=hours)
+    scene.step()
+    # Then nothing is taken for over that isn't
+    assert (scene.phases(), scene.launched) == (before, launched)
+
+
+def test_a_lease_ends_when_the_date_says_so() -> None:
+    scene = world()
+    scene.step(times=20)
+    scene.clock_set = timedelta(hours=24)
+    scene.step()
+    assert scene.records["m1"].why == "its lease is over"
 
 
 def test_a_lost_machine_is_replaced_and_counts_until_its_end_is_confirmed() -> None:
@@ -239,6 +270,11 @@ def test_a_budget_that_is_used_up_ends_machines_and_is_never_exceeded() -> None:
             lambda w: w.offers.clear(),
             OperationState.FAILED,
             "no node offers the application 'test', and no cloud has an image of it: 'fab build",
+        ),
+        (
+            lambda w: w.offers.clear() or w.rooms.clear() or w.unusable.update(far="no secret"),
+            OperationState.FAILED,
+            "no node offers the application 'test', and no cloud can be used: far: no secret",
         ),
         (
             lambda w: w.pin("test@bad0"),

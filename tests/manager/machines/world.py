@@ -52,10 +52,13 @@ class World:
     planner: Callable[[Observed], Plan] = plan
     term: int = 1
     now_s: float = 0.0
+    #: by how much the manager's wall clock was set since it began
+    clock_set: timedelta = timedelta(0)
     others: list[NodeView] = field(default_factory=list)
     records: dict[str, MachineRecord] = field(default_factory=dict)
     ended: list[MachineRecord] = field(default_factory=list)
     breakers: dict[tuple[str, str], Breaker] = field(default_factory=dict)
+    unusable: dict[str, str] = field(default_factory=dict)
     #: when a machine died, by node
     killed: dict[str, float] = field(default_factory=dict)
     told: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -101,6 +104,7 @@ class World:
     def seen(self) -> Seen:
         return Seen(
             now=self.now,
+            date=self.now + self.clock_set,
             term=self.term,
             listening_s=LISTENING_S,
             machines=list(self.records.values()),
@@ -109,6 +113,7 @@ class World:
                 replace(r, spent=money.spent(self.ended, r.cloud, self.now)) for r in self.rooms
             ],
             breakers=self.breakers,
+            unusable=self.unusable,
         )
 
     def nodes(self) -> list[NodeView]:
@@ -149,7 +154,7 @@ class World:
             term=self.term,
             launched_at=self.now,
             phase_at=self.now,
-            ends_at=self.now + timedelta(hours=chosen.hours),
+            ends_at=self.now + self.clock_set + timedelta(hours=chosen.hours),
             price_per_hour=chosen.price_per_hour,
         )
 

@@ -1,0 +1,47 @@
+"""Nodes whose clocks are hours off: the manager goes by its own."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tests.deployment import deployed
+from tests.eventually import eventually
+from tests.rabbit import BrokerNode
+from tests.traffic import PlainConsumer, Publisher
+
+HOUR_S = 3600
+
+
+def test_nodes_whose_clocks_are_hours_off_are_nodes_like_others(
+    broker_node: BrokerNode, tmp_path: Path
+) -> None:
+    with deployed(broker_node, tmp_path) as deployment:
+        # Given a node that is five hours ahead, and one that is five behind
+        deployment.agents["n1"].kill()
+        deployment.add_agent("ahead", clock_ahead_s=5 * HOUR_S)
+        deployment.add_agent("behind", clock_ahead_s=-5 * HOUR_S)
+        both = {"min": 2, "max": 2}
+        deployment.operation("op", "a", "b", {"exec": "cat"}, instances=both, linger_s=0)
+        urls = deployment.settings.need_amqp()
+        with PlainConsumer(urls[0], "b") as consumer, Publisher(urls, "a") as publisher:
+            # When both work
+            deployment.until("running", "op")
+            nodes = {"ahead", "behind"}
+            eventually(
+                lambda: set(deployment.client.get("operations", "op")["nodes"]) == nodes,
+                what="it runs on both",
+            )
+            publisher.allowed = 20
+            eventually(lambda: len(consumer.bodies()) == 20, within_s=30, what="all came out")
+            # Then each was heard just now, and is lost only when it is silent
+            for name in nodes:
+                node = deployment.client.get("nodes", name)
+                heard = datetime.fromisoformat(node["last_seen"])
+                assert node["state"] == "ready"
+                assert abs(datetime.now(UTC) - heard) < timedelta(seconds=60)
+            deployment.agents["ahead"].kill()
+            eventually(
+                lambda: deployment.client.get("nodes", "ahead")["state"] == "lost",
+                within_s=60,
+                what="a dead one is lost",
+            )
+            assert deployment.client.get("nodes", "behind")["state"] == "ready"
