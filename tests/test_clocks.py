@@ -32,16 +32,9 @@ def test_nodes_whose_clocks_are_hours_off_are_nodes_like_others(
             )
             publisher.allowed = 20
             eventually(lambda: len(consumer.bodies()) == 20, within_s=30, what="all came out")
-            # Then each was heard just now, and is lost only when it is silent
+            # Then each was heard just now, by the manager's clock
             for name in nodes:
                 node = deployment.client.get("nodes", name)
                 heard = datetime.fromisoformat(node["last_seen"])
                 assert node["state"] == "ready"
                 assert abs(datetime.now(UTC) - heard) < timedelta(seconds=60)
-            deployment.agents["ahead"].kill()
-            eventually(
-                lambda: deployment.client.get("nodes", "ahead")["state"] == "lost",
-                within_s=60,
-                what="a dead one is lost",
-            )
-            assert deployment.client.get("nodes", "behind")["state"] == "ready"

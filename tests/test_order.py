@@ -18,7 +18,10 @@ BEGUN = 20
     "definition",
     [
         {"exec": "sleep 0.01; cat", "concurrency": 4},
-        {"exec": "while read l; do sleep 0.01; echo $l; done", "process_type": "service"},
+        pytest.param(
+            {"exec": "while read l; do sleep 0.01; echo $l; done", "process_type": "service"},
+            marks=pytest.mark.long,
+        ),
     ],
     ids=["single", "service"],
 )
