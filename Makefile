@@ -1,6 +1,6 @@
 # Every command a developer types. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-long demo up down bench lock
+.PHONY: help setup check format test test-long demo up down bench bench-guard lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -50,8 +50,11 @@ up: setup ## bring up the embedded stack in this folder
 down: $(VENV)/.ready ## end it; the data stay
 	@$(BIN)/streamboss down
 
-bench: setup ## the benchmarks, all or ONLY=service
+bench: setup ## the benchmarks, all or ONLY=service; writes docs/performance.md
 	$(BIN)/python -m bench $(ONLY)
+
+bench-guard: setup ## did a change make the hot path slower? half a minute, on any machine
+	@$(BIN)/python -m bench.guard
 
 lock: ## write requirements.lock anew from pyproject.toml
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \

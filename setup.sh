@@ -12,6 +12,10 @@ need /usr/bin/unshare util-linux
 need /usr/bin/bwrap bubblewrap
 need /usr/bin/curl curl
 need /usr/bin/stdbuf coreutils
+need /usr/bin/strace strace
+# what counts instructions for `make bench-guard`, and the limit of `make bench ONLY=single`
+need /usr/bin/valgrind valgrind
+need /usr/bin/cc gcc
 # the local cloud
 need /usr/bin/podman podman
 need /usr/sbin/runc runc

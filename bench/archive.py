@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bench.path import DEADLINE_S, Turn, body, cpu_s
 from bench.publishing import PUBLISH_LOOP, publish
+from bench.scenario import Goal, Scenario, ratio, value
 from manager.store import Store
 from streams import names
 from streams.broker import Session
@@ -21,6 +22,7 @@ from tests.s3 import running_s3
 _COUNT = 60_000
 _OBJECTS, _THREADS = 1000, 8
 _STREAM = "s"
+ARCHIVER = "the archiver"
 
 
 def archive(node: BrokerNode) -> Iterator[Turn]:
@@ -64,7 +66,7 @@ def _archived(recording: Recording) -> Turn:
     if came != [body(number) for number in range(_COUNT)]:
         raise RuntimeError("a message is missing, changed or out of order")
     moved = last - first
-    return Turn("streamboss archiver", moved / seconds, cpu / moved * 1e6)
+    return Turn(ARCHIVER, moved / seconds, cpu / moved * 1e6)
 
 
 def _stored(recording: Recording, count: int) -> int:
@@ -99,3 +101,15 @@ def _one_object_a_message(recording: Recording) -> Turn:
     seconds = time.monotonic() - start_s
     channel.close()
     return Turn(f"an object for each message, {_THREADS} at a time", _OBJECTS / seconds)
+
+
+SCENARIO = Scenario(
+    "archive",
+    "How fast is a stream archived?",
+    PUBLISH_LOOP,
+    archive,
+    goals=(
+        Goal("20,000 msg/s", value(ARCHIVER), 20_000),
+        Goal("or 0.9 x the publish loop", ratio(ARCHIVER, PUBLISH_LOOP), 0.9),
+    ),
+)

@@ -12,6 +12,7 @@ from functools import partial
 from libcloud.compute.base import Node, NodeImage
 
 from bench.path import Turn
+from bench.scenario import Goal, Scenario, ratio, value
 from provision import keys
 from provision.drivers.local import LocalNodeDriver, base, labels
 from provision.drivers.local.engine import OURS, limits
@@ -25,6 +26,7 @@ from tests.rabbit import BrokerNode
 _MIB_CHANGED = 60
 LIMIT = "limit: podman run, until sshd answers"
 COMMIT = f"limit: podman commit, {_MIB_CHANGED} MiB changed"
+LOGIN, BUILD = "create, to the login", "`fab build_appliance`, nothing changed"
 TIMES = 5
 AT_ONCE = 5
 _BOOT_S = 60
@@ -39,7 +41,7 @@ def clouds(_: BrokerNode) -> Iterator[Turn]:
         desk.fab("build_appliance", "--recipe", recipe)
         for _again in range(TIMES):
             yield _seconds(
-                "fab build_appliance, nothing changed",
+                BUILD,
                 partial(desk.fab, "build_appliance", "--recipe", recipe),
             )
 
@@ -51,7 +53,7 @@ def _turns(driver: LocalNodeDriver, key: KeyPair) -> Iterator[Turn]:
         yield _committed()
     made = list[Node]()
     for _ in range(TIMES):
-        yield _seconds("create, to the login", partial(_launched, driver, key, debian, made))
+        yield _seconds(LOGIN, partial(_launched, driver, key, debian, made))
     saved = list[NodeImage]()
     for each in made:
         _change(driver, key, each)
@@ -138,3 +140,16 @@ def _change(driver: LocalNodeDriver, key: KeyPair, node: Node) -> None:
 def _login(key: KeyPair, node: Node) -> Login:
     known = KnownHosts(key.path.parent / "known_hosts")
     return Login(str(node.id), "127.0.0.1", node.extra["ssh_port"], "root", key.path, known)
+
+
+SCENARIO = Scenario(
+    "clouds",
+    "How long does a machine of the local cloud take to come and to be saved? (less is better)",
+    LIMIT,
+    clouds,
+    goals=(
+        Goal("a login within 1.5 x the bare machine", ratio(LOGIN, LIMIT), at_most=1.5),
+        Goal("a build of unchanged content: 2 s", value(BUILD), at_most=2),
+    ),
+    rounds=1,
+)

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from bench.clouds import LIMIT, bare_s
 from bench.path import Turn
+from bench.scenario import Goal, Scenario, value
 from tests.appliances.desk import Desk, sat_down
 from tests.appliances.elastic import BOOT_S, Fleet
 from tests.eventually import eventually
@@ -68,3 +69,13 @@ def _keep_for_a_while(desk: Desk) -> None:
     inventory = json.loads(path.read_text())
     inventory["appliances"]["stream-agent"]["idle_minutes"] = _IDLE_MINUTES
     path.write_text(json.dumps(inventory))
+
+
+SCENARIO = Scenario(
+    "cold",
+    "How long to the first output, if a machine has to be launched? (less is better)",
+    LIMIT,
+    cold,
+    goals=(Goal("cold: 5 s", value(COLD), at_most=5),),
+    rounds=1,
+)

@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 
 from bench.path import Turn
+from bench.scenario import Goal, Scenario, value
 from manager.model import Operation
 from manager.store import Store
 from streams import control, names
@@ -30,6 +31,7 @@ from tests.eventually import eventually
 from tests.rabbit import BrokerNode
 
 LIMIT = "target: 10 % of a core"
+LOOKED_AT = "five people looking, in addition"
 STREAMS, OPERATIONS, NODES = 10_000, 1_000, 200
 PLACES = ("/", "/streams/?order=-rate", "/operations/", "/streams/s7/", "/operations/o7/")
 _FIRST = 10
@@ -47,7 +49,7 @@ def console(node: BrokerNode) -> Iterator[Turn]:
         with _viewers(deployment.settings):
             time.sleep(_REST_S)
             looked_at = _cpu_percent(deployment.manager.pid)
-        yield Turn("five people looking, in addition", looked_at - alone, unit="%")
+        yield Turn(LOOKED_AT, looked_at - alone, unit="%")
         for place in PLACES[:3]:
             yield Turn(f"{place}: until it is there", 1000 * _page_s(deployment, place), unit="ms")
 
@@ -177,3 +179,13 @@ def _cpu_percent(pid: int) -> float:
 def _cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+SCENARIO = Scenario(
+    "console",
+    "What do five people who look at the console cost the manager? (less is better)",
+    LIMIT,
+    console,
+    goals=(Goal("10 % of a core", value(LOOKED_AT), at_most=10),),
+    rounds=1,
+)

@@ -15,6 +15,7 @@ from typing import Any
 import pika
 
 from bench.path import Turn
+from bench.scenario import Goal, Scenario, value
 from streams import names
 from streams.control import Assignment, assignment_key, decode
 from tests.deployment import Deployment, deployed
@@ -23,6 +24,7 @@ from tests.rabbit import BrokerNode
 OPERATION, BY_HAND = "bench", "by-hand"
 NODE = "n1"
 TIMES = 10
+OURS = "consumer to first output"
 LIMIT = "limit: cat by subprocess, plain pika"
 _DEADLINE_S = 30.0
 #: An agent has another operator process in spare after this time.
@@ -115,7 +117,7 @@ def _once(deployment: Deployment, bystander: Bystander) -> Iterator[Turn]:
     whole_s, assigned_s = bystander.first_output(OPERATION, lambda: None)
     if assigned_s is None:
         raise RuntimeError("an output without an assignment")
-    yield _turn("streamboss", whole_s)
+    yield _turn(OURS, whole_s)
     yield _turn("of that: consumer to assignment", assigned_s)
     yield _turn("of that: assignment to first output", whole_s - assigned_s)
 
@@ -140,3 +142,12 @@ def _run(command: list[str]) -> None:
 
 def _turn(name: str, seconds: float) -> Turn:
     return Turn(name, seconds * 1000, unit="ms")
+
+
+SCENARIO = Scenario(
+    "demand",
+    "How long from a consumer's arrival on an idle operation to its first output? (less is better)",
+    LIMIT,
+    demand,
+    goals=(Goal("100 ms on a warm agent", value(OURS), at_most=100),),
+)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench import contenders
 from bench.path import INPUT, Turn, cpu_s, drained, memory_bytes, prepare, wait_for
+from bench.scenario import ByContender, Goal, Scenario, ratio
 from streams.broker import Session
 from streams.objects import Objects
 from streams.reference import ObjectReference
@@ -21,9 +22,10 @@ from tests.rabbit import BrokerNode
 from tests.s3 import S3Server, running_s3
 
 MIB = 1024 * 1024
-SIZE_MIB = int(os.environ.get("OBJECT_MIB", "1024"))
+SIZE_MIB = int(os.environ.get("OBJECT_MIB", "512"))
 RAW_DOWNLOAD = "boto3's own download_file"
 RAW_UPLOAD = "boto3's own upload_file"
+THROUGH, STREAM_FILE = "through a single operation, `wc -c`", "as `stream-file` does"
 BUCKET, KEY = "bench", "large"
 
 
@@ -45,7 +47,7 @@ def uploads(_node: BrokerNode) -> Iterator[Turn]:
     with _large_object() as large:
         for name, manner in (
             (RAW_UPLOAD, "boto3_upload"),
-            ("as `stream-file` does", "upload_file"),
+            (STREAM_FILE, "upload_file"),
             ("as an output that is still written", "upload"),
             (RAW_UPLOAD, "boto3_upload"),
         ):
@@ -109,21 +111,44 @@ def _operation(node: BrokerNode, large: _Large) -> Turn:
     with node.vhost() as plain, Session(plain.need_amqp(), name="bench") as session:
         settings = replace(plain, s3=large.server.access)
         prepare(session, 1)
-        with counting(settings, "", "") as process:
+        with counting(settings, "", "") as (pid,):
             wait_for(session, 1)
-            idle_bytes = memory_bytes(process.pid, "VmRSS")
-            start_s, start_cpu = time.monotonic(), cpu_s(process.pid)
+            idle_bytes = memory_bytes(pid, "VmRSS")
+            start_s, start_cpu = time.monotonic(), cpu_s(pid)
             session.publish(f"streams.{INPUT}", large.reference.message())
             wait_for(session, 2)
-            seconds, cpu = time.monotonic() - start_s, cpu_s(process.pid) - start_cpu
-            more_bytes = memory_bytes(process.pid, "VmHWM") - idle_bytes
+            seconds, cpu = time.monotonic() - start_s, cpu_s(pid) - start_cpu
+            more_bytes = memory_bytes(pid, "VmHWM") - idle_bytes
         _first, counted = islice(drained(session), 2)
         if int(counted) != large.reference.size:
             raise RuntimeError("the program didn't get the whole object")
     return Turn(
-        "through a single operation, `wc -c`",
+        THROUGH,
         SIZE_MIB / seconds,
         cpu / SIZE_MIB * 1e6,
         "MiB/s",
         more_bytes,
     )
+
+
+def _more_mib(by_contender: ByContender) -> float:
+    return max((each.memory_bytes or 0) / MIB for each in by_contender[THROUGH])
+
+
+FETCHES = Scenario(
+    "objects",
+    "How fast is a large object fetched, and given to a program?",
+    RAW_DOWNLOAD,
+    fetches,
+    goals=(
+        Goal("through an operation: 0.8 x boto3", ratio(THROUGH, RAW_DOWNLOAD), 0.8),
+        Goal("less than 64 MiB more memory than an idle operator", _more_mib, at_most=64),
+    ),
+)
+UPLOADS = Scenario(
+    "uploads",
+    "How fast is a large object stored?",
+    RAW_UPLOAD,
+    uploads,
+    goals=(Goal("as `stream-file` does: 0.8 x boto3", ratio(STREAM_FILE, RAW_UPLOAD), 0.8),),
+)

@@ -10,6 +10,7 @@ from io import BytesIO
 
 from bench.path import OUTPUT, SINK, Turn, body, drained, wait_for
 from bench.publishing import PUBLISH_LOOP, publish
+from bench.scenario import Goal, Scenario, ratio, value
 from manager.replays.playback import playback_of
 from manager.replays.player import Player
 from manager.replays.request import ReplayRequest
@@ -24,6 +25,7 @@ from tests.s3 import running_s3
 
 _COUNT, _SEGMENTS = 60_000, 3
 _OBJECTS, _THREADS = 1000, 8
+REPLAY = "the replay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def _played(place: _Place) -> Turn:
     loop.close()
     if ended != [None] or playback.problems:
         raise RuntimeError(f"the replay ended with {ended[0]}, {playback.problems}")
-    return Turn("streamboss replay", (_COUNT - first) / (time.monotonic() - started_s))
+    return Turn(REPLAY, (_COUNT - first) / (time.monotonic() - started_s))
 
 
 def _an_object_a_message(place: _Place) -> Turn:
@@ -136,3 +138,15 @@ def _check(place: _Place) -> None:
         for number in range(_COUNT):
             if next(bodies) != body(number):
                 raise RuntimeError(f"message {number} is missing, changed or out of order")
+
+
+SCENARIO = Scenario(
+    "replay",
+    "How fast is an archive played onto a stream again?",
+    PUBLISH_LOOP,
+    replay,
+    goals=(
+        Goal("20,000 msg/s", value(REPLAY), 20_000),
+        Goal("or 0.9 x the publish loop", ratio(REPLAY, PUBLISH_LOOP), 0.9),
+    ),
+)

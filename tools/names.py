@@ -4,8 +4,6 @@ import difflib
 import threading
 from collections.abc import Sequence
 
-import httpx
-
 from streams.errors import StreamsError
 from streams.names import name_problem
 from tools import console
@@ -68,6 +66,8 @@ def known(kind: str, within_s: float, field: str = "name") -> Sequence[str]:
 
 
 def _ask(kind: str, field: str, found: list[str]) -> None:
+    import httpx  # noqa: PLC0415 - a quarter of a command's start, for those who need it
+
     try:
         with console.manager() as manager:
             found.extend(str(thing[field]) for thing in manager.list(kind))

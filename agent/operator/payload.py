@@ -2,6 +2,7 @@
 
 import codecs
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from streams.message import OWN_HEADER
@@ -57,6 +58,7 @@ def kept_headers(headers: Mapping[Any, Any] | None) -> dict[Any, Any]:
     return {name: value for name, value in headers.items() if _is_users(name)}
 
 
+@lru_cache(maxsize=1024)
 def _is_users(name: object) -> bool:
     if not isinstance(name, str):
         return True

@@ -246,7 +246,8 @@ class Service:
     def _publish(self, frames: list[bytes], then: Callable[[], None]) -> None:
         publish, usual = self._outlet.publish, self._type
         for frame in frames:
-            publish(frame, then, content_type=frame_type(frame, usual))
+            kind = usual if frame.isascii() else frame_type(frame, usual)
+            publish(frame, then, content_type=kind)
 
     def _ended(self, slot: Slot, exit_: Exit, cannot_run: bool) -> None:  # noqa: FBT001
         self._parts.tally.exited(exit_.label)
