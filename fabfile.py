@@ -28,6 +28,7 @@ from appliances.errors import BuildError
 from appliances.images import own
 from appliances.progress import Progress
 from appliances.services import Services
+from appliances.telling import telling
 from appliances.uses import by_definitions
 from manager.client import ManagerClient, ManagerUnreachableError
 from provision import desk, garbage, leases, prices, renewing, scrub
@@ -82,7 +83,12 @@ def build_appliance(
         if dry_run:
             _print(*builder.plan(rebuild=rebuild))
             return
-        image, new = builder.build(rebuild=rebuild)
+        with (
+            _who_is_told(progress) as manager,
+            telling(manager, described.name, site.cloud.name, builder.hours, progress) as told,
+        ):
+            image, new = builder.build(rebuild=rebuild)
+            told.ended("done" if new else "unchanged", image=image.name)
     _print(f"image: {image.name} ({image.id}){'' if new else ', unchanged'}")
 
 
@@ -302,6 +308,18 @@ def _manager_if_there() -> Iterator[tuple[ManagerClient | None, str]]:
             yield None, f"the manager at {settings.manager_url} doesn't answer"
             return
         yield manager, ""
+
+
+@contextmanager
+def _who_is_told(progress: Progress) -> Iterator[ManagerClient | None]:
+    """Give the manager that hears of a build, if one is set; it needn't answer."""
+    settings = Settings.load(os.environ, Path.cwd())
+    if settings.manager_url is None:
+        yield None
+        return
+    with ManagerClient(settings) as manager:
+        progress.note(f"this build is shown at {settings.manager_url}/builds/")
+        yield manager
 
 
 def _note(text: str) -> None:

@@ -9,6 +9,10 @@ from typing import IO
 
 #: Hears what a command prints, line by line.
 OnLine = Callable[[str], None]
+#: Hears of each step: its title; `running`, `done` or `failed`; how long it took, in seconds.
+OnStep = Callable[[str, str, float | None], None]
+#: A title is told up to so many characters.
+_TITLE = 500
 
 
 class Progress:
@@ -16,6 +20,7 @@ class Progress:
 
     def __init__(self, log: Path | None = None) -> None:
         self.log = log
+        self.told: OnStep | None = None
         self._hidden: tuple[str, ...] = ()
         self._file: IO[str] | None = None
 
@@ -41,6 +46,7 @@ class Progress:
         """Show that something is under way, what it prints, and how long it took."""
         began = time.monotonic()
         self._write(f"{title} ...")
+        self._tell(title, "running", None)
         try:
             if sys.stderr.isatty():
                 with _spinner(title) as detail:
@@ -50,8 +56,14 @@ class Progress:
                 yield self._print
         except BaseException:
             self.note(f"{title}: failed ({time.monotonic() - began:.1f} s)")
+            self._tell(title, "failed", time.monotonic() - began)
             raise
         self.note(f"{title} ({time.monotonic() - began:.1f} s)")
+        self._tell(title, "done", time.monotonic() - began)
+
+    def _tell(self, title: str, state: str, took_s: float | None) -> None:
+        if self.told is not None:
+            self.told(self.shown(title)[:_TITLE], state, took_s)
 
     def _both(self, line: str, detail: OnLine) -> None:
         self._write(f"    {line}")

@@ -40,6 +40,18 @@ class Manager(Protocol):
         """Create an operation."""
         ...
 
+    def begin_build(self, name: str, **told: Any) -> None:
+        """Tell that an image is being built."""
+        ...
+
+    def tell_step(self, name: str, **told: Any) -> None:
+        """Tell of a step of a build."""
+        ...
+
+    def end_build(self, name: str, **told: Any) -> None:
+        """Tell how a build ended."""
+        ...
+
     def register(self, document: Mapping[str, Any], *, temporary: bool = False) -> int:
         """Register a process definition; return its id, which a temporary one takes from nobody."""
         ...

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from manager import events
 from manager.events import Event
-from manager.machines.model import MachineRecord, Phase
+from manager.machines.model import Breaker, CloudRoom, MachineRecord, Phase, Seen
 from manager.model import ArchiveStatus, NodeState, Operation, OperationStatus
 from manager.rates import RateMeter, Rates, summed
 from manager.reconcile.verdicts import Verdict
@@ -18,6 +18,8 @@ from streams.names import QueueRole
 
 #: Backlog unacknowledged included, and dead letters, of each operation.
 Depths = Mapping[str, tuple[int, int]]
+#: At its launch a lease's end is ours, then the cloud's; so much less is no news.
+_LEASE_MOVED_S = 60.0
 #: What is behind a node's state.
 _NODE_REASONS = {
     NodeState.BOOTING: "its agent begins",
@@ -76,6 +78,8 @@ class Board:
         self._nodes: Mapping[str, NodeState] = {}
         self._replays: Mapping[str, tuple[ReplayState, str]] | None = None
         self._machines: Mapping[str, MachineRecord] | None = None
+        self._clouds: Mapping[str, tuple[str, str]] = {}
+        self._images: Mapping[str, tuple[str, str]] = {}
         self._meter = RateMeter()
 
     def load(self, reports: Mapping[str, Sequence[OperatorReport]], depths: Depths) -> Load:
@@ -120,11 +124,29 @@ class Board:
         if before is None:  # what was there before this manager began is no news
             return []
         ended = [replace(m, phase=Phase.ENDED) for node, m in before.items() if node not in now]
-        return [
+        renewed = [
+            events.lease_moved(machine)
+            for machine in machines
+            if (known := before.get(machine.node))
+            and abs((machine.ends_at - known.ends_at).total_seconds()) >= _LEASE_MOVED_S
+        ]
+        return renewed + [
             events.machine_changed(machine, before.get(machine.node))
             for machine in (*machines, *ended)
             if machine.node not in before or before[machine.node].phase is not machine.phase
         ]
+
+    def see_clouds(self, about: Seen) -> list[Event]:
+        """Keep where machines can be launched, and from what; return an event for each change."""
+        now = {room.cloud: _cloud_state(room, about.now) for room in about.rooms}
+        before, self._clouds = self._clouds, now
+        return _changed("cloud", before, now) + self._see_breakers(about)
+
+    def _see_breakers(self, about: Seen) -> list[Event]:
+        now = {image: _image_state(b) for (_, image), b in about.breakers.items()}
+        before, self._images = self._images, now
+        usable = dict.fromkeys(before, ("usable", "it booted, or may be tried again"))
+        return _changed("image", before, {**usable, **now})
 
     def see_archives(self, archives: Mapping[str, ArchiveStatus]) -> list[Event]:
         """Keep how each archive is; return an event for each change of state."""
@@ -179,6 +201,31 @@ class Board:
             rate_in=rate.rate_in if rate else None,
             rate_out=rate.rate_out if rate else None,
         )
+
+
+def _changed(
+    kind: str, before: Mapping[str, tuple[str, str]], now: Mapping[str, tuple[str, str]]
+) -> list[Event]:
+    """Return an event for each thing that is in another state than before; with its reason."""
+    states = {name: state for name, (state, _) in before.items()}
+    return [
+        events.state_changed(kind, name, before=states.get(name), after=state, reason=reason)
+        for name, (state, reason) in now.items()
+        if states.get(name) != state
+    ]
+
+
+def _cloud_state(room: CloudRoom, now: datetime) -> tuple[str, str]:
+    if room.paused_until and room.paused_until > now:
+        return "paused", f"{room.pause}; nothing is launched before {room.paused_until:%H:%M:%S %Z}"
+    return "open", "machines may be launched"
+
+
+def _image_state(breaker: Breaker) -> tuple[str, str]:
+    times = f"{breaker.failed_boots} boot{'s' * (breaker.failed_boots != 1)} failed in a row"
+    if breaker.is_open:
+        return "refused", f"{times}: not tried any more"
+    return "doubtful", f"{times}: one machine at a time tries it"
 
 
 class Clock:

@@ -192,6 +192,18 @@ class ManagerClient:
         """Remove a node; a machine that was launched is drained before, unless `at_once`."""
         self._json("DELETE", _path("nodes", name) + ("?now=true" if at_once else ""))
 
+    def begin_build(self, name: str, **told: Any) -> None:
+        """Tell that an image is being built: `appliance`, `cloud`, `lease_hours`."""
+        self._json("POST", "builds/", {"name": name, **told})
+
+    def tell_step(self, name: str, **told: Any) -> None:
+        """Tell of a step of a build: `step`, `state` (running, done, failed), `duration_s`."""
+        self._json("POST", _path("builds", name, "steps"), told)
+
+    def end_build(self, name: str, **told: Any) -> None:
+        """Tell how a build ended: `state` (done, unchanged, failed), `image`, `reason`."""
+        self._json("POST", _path("builds", name, "end"), told)
+
     def renew_node(self, name: str, clock: Mapping[str, Any]) -> Json:
         """Restart a clock of a launched machine; return the node, with a `warning` or none."""
         return self._json("POST", _path("nodes", name, "renew"), clock)

@@ -72,3 +72,9 @@ def machine_changed(machine: MachineRecord, before: MachineRecord | None) -> Eve
         "price_per_hour": machine.price_per_hour,
     }
     return Event("machine.phase", machine.node, fields)
+
+
+def lease_moved(machine: MachineRecord) -> Event:
+    """Return the event that a machine's lease ends at another time, as its cloud tells it."""
+    fields = {"until": machine.ends_at.isoformat(timespec="seconds"), "cloud": machine.cloud}
+    return Event("machine.lease-moved", machine.node, fields)

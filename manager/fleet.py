@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from manager.dispatcher import NodeView
 from manager.model import LogEntry, NodeState, NodeStatus
 from streams import control
-from streams.control import Heartbeat, LogLines, OperatorReport
+from streams.control import Heartbeat, LogLines, OperatorReport, OperatorState
 from streams.errors import ControlError
 
 #: Log entries kept for each operation, and for how many operations.
@@ -177,6 +177,7 @@ def _status(name: str, seen: _Seen, now_s: float) -> NodeStatus:
         slots=said.slots,
         offers=said.offers,
         operations=tuple(sorted({r.operation for r in said.operators})),
+        operators=sum(r.state is not OperatorState.STOPPED for r in said.operators),
         started_at=datetime.fromtimestamp(said.started_at, UTC) if said.started_at else None,
         cpu_percent=said.cpu_percent,
         cores=said.cores,

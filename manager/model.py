@@ -260,6 +260,7 @@ class NodeStatus:
     slots: int = 0
     offers: tuple[str, ...] = (ANY_APPLICATION,)
     operations: tuple[str, ...] = ()
+    operators: int = 0
     last_seen: datetime | None = None
     started_at: datetime | None = None
     cpu_percent: float | None = None

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from manager.errors import NotFoundError
 from manager.machines.model import MachineRecord, Phase
+from manager.machines.money import cost
 from manager.model import NodeRecord, NodeState, NodeStatus
 from manager.services import Services
 
@@ -28,9 +30,18 @@ class Node:
     @property
     def state(self) -> str:
         """What it is, in a word: of a machine that comes or goes, how far it is."""
+        if self.machine is None and self.status.last_seen is None:
+            return "unheard"
         if self.machine is None or self.machine.phase is Phase.READY or self._is_heard:
             return self.status.state.value
         return self.machine.phase.value
+
+    @property
+    def price(self) -> float | None:
+        """What its machine has cost so far; None where nobody knows."""
+        if self.machine is None or self.machine.price_per_hour is None:
+            return None
+        return cost(self.machine, since=self.machine.launched_at, now=datetime.now(UTC))
 
     @property
     def _is_heard(self) -> bool:

@@ -22,6 +22,7 @@ from manager.machines.cloud_keeper import Interest
 from manager.machines.ground import Desk
 from manager.machines.keeper import Keeper, KeeperStore
 from manager.machines.model import Seen
+from manager.machines.sights import CloudView
 from manager.model import (
     Archive,
     ArchivePhase,
@@ -158,6 +159,10 @@ class Runtime:
         self._fleet.forget(name)
         self._applier.forget(name)
         self.poke()
+
+    def clouds(self) -> list[CloudView]:
+        """Return the clouds of the inventory, as this manager knows them."""
+        return self.machines.clouds()
 
     def renew_machine(self, node: str, hours: float) -> str:
         """Let the lease of a launched machine end `hours` from now; return what went wrong."""
@@ -343,6 +348,7 @@ class Runtime:
         happened = with_causes(self._board.judge(made.verdicts, load), operations, self._view())
         happened += self._board.see_nodes({node.name: node.state for node in nodes})
         happened += self._board.see_machines(about.machines)
+        happened += self._board.see_clouds(about)
         happened += self._board.see_replays(self._store.replay_states())
         happened += self._board.see_archives({a.stream: s for a, s in self._archives_now()})
         if self._term is None:

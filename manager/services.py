@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from manager.archives import Place
+from manager.machines.sights import CloudView
 from manager.model import (
     EVERY,
     Archive,
@@ -135,6 +136,12 @@ class Runtime(Protocol):
 
     def forget_node(self, name: str) -> None:
         """Let go of a node that was removed."""
+
+    def clouds(self) -> Sequence[CloudView]:
+        """Return the clouds of the inventory, as this manager knows them."""
+
+    def leads(self) -> bool:
+        """Say whether this manager is the one that decides."""
 
     def renew_machine(self, node: str, hours: float) -> str:
         """Let the lease of a launched machine end `hours` from now; return what went wrong."""

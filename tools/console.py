@@ -125,11 +125,24 @@ _TITLES = {
     "size_bytes": "size",
     "first_at": "first",
     "last_at": "last",
+    "begun_at": "begun",
+    "duration_s": "took s",
+    "price_per_day": "a day at most",
     "lag_messages": "lag",
 }
 _WHOLE_CHARACTERS = 24
 _TIMES = frozenset(
-    {"last_seen", "until", "failed_at", "first_at", "last_at", "at", "created_at", "used_at"}
+    {
+        "last_seen",
+        "until",
+        "failed_at",
+        "first_at",
+        "last_at",
+        "at",
+        "begun_at",
+        "created_at",
+        "used_at",
+    }
 )
 #: How states look on a terminal; their words say the same.
 _COLOURS = {

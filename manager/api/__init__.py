@@ -9,6 +9,8 @@ from fastapi import FastAPI
 from manager.api import (
     activity,
     archives,
+    builds,
+    clouds,
     health,
     nodes,
     openapi,
@@ -33,6 +35,8 @@ _PLACES = (
     replays,
     operations,
     nodes,
+    clouds,
+    builds,
     users,
     subscriptions,
     activity,

@@ -158,6 +158,31 @@ class RenewalBody(Strict):
         return self
 
 
+class BuildBody(Strict):
+    """A build that begins: of which appliance, on which cloud, how long its machine may live."""
+
+    name: _NodeName
+    appliance: Annotated[str, Field(min_length=1, max_length=100)]
+    cloud: Annotated[str, Field(min_length=1, max_length=100)]
+    lease_hours: Annotated[float, Field(gt=0, le=87_600, allow_inf_nan=False)]
+
+
+class BuildStepBody(Strict):
+    """A step of a build that begins (`running`), or how it ended."""
+
+    step: Annotated[str, Field(min_length=1, max_length=500)]
+    state: Literal["running", "done", "failed"]
+    duration_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+
+class BuildEndBody(Strict):
+    """How a build ended."""
+
+    state: Literal["done", "unchanged", "failed"]
+    image: Annotated[str, Field(max_length=200)] = ""
+    reason: Annotated[str, Field(max_length=20_000)] = ""
+
+
 class UserBody(Strict):
     """A user."""
 
@@ -283,6 +308,9 @@ KINDS: Sequence[type[BaseModel]] = (
     ReplayPatch,
     OperationBody,
     OperationPatch,
+    BuildBody,
+    BuildStepBody,
+    BuildEndBody,
     NodeBody,
     NodePatch,
     RenewalBody,

@@ -2,11 +2,10 @@
 
 import base64
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from manager.machines.model import MachineRecord
-from manager.machines.money import cost
 from manager.model import (
     Archive,
     ArchiveStatus,
@@ -70,7 +69,7 @@ def operation(value: Operation, status: OperationStatus) -> Json:
         "nodes": list(status.nodes),
         "backlog_messages": status.backlog_messages,
         "dead_letters": status.dead_letters,
-        "since": _instant(status.since),
+        "since": instant(status.since),
         "rate_in": status.rate_in,
         "rate_out": status.rate_out,
         "counters": status.counters.model_dump(mode="json"),
@@ -92,8 +91,8 @@ def archive(value: Archive, status: ArchiveStatus, place: str | None) -> Json:
         "messages": tally.messages,
         "segments": tally.segments,
         "size_bytes": tally.size_bytes,
-        "first_at": _instant(tally.first_at),
-        "last_at": _instant(tally.last_at),
+        "first_at": instant(tally.first_at),
+        "last_at": instant(tally.last_at),
         "lag_messages": status.lag_messages,
         "resource_uri": f"/api/streams/{value.stream}/archive/",
     }
@@ -117,8 +116,8 @@ def replay(value: Replay) -> Json:
         "messages": progress.messages,
         "repeats": progress.repeats,
         "problems": list(progress.problems),
-        "created_at": _instant(value.created_at),
-        "ended_at": _instant(value.ended_at),
+        "created_at": instant(value.created_at),
+        "ended_at": instant(value.ended_at),
         "resource_uri": f"/api/streams/{request.stream}/replays/{request.id}/",
     }
 
@@ -129,40 +128,39 @@ def node(value: Node) -> Json:
     return {
         "name": value.name,
         "owner": value.record.owner,
-        "added_at": _instant(value.record.added_at),
+        "added_at": instant(value.record.added_at),
         "draining": value.record.draining,
         "state": heard.state.value,
         "incarnation": heard.incarnation,
         "slots": heard.slots,
         "offers": list(heard.offers),
         "operations": list(heard.operations),
-        "last_seen": _instant(heard.last_seen),
-        "started_at": _instant(heard.started_at),
+        "last_seen": instant(heard.last_seen),
+        "started_at": instant(heard.started_at),
         "cpu_percent": heard.cpu_percent,
         "cores": heard.cores,
         "memory_bytes": heard.memory_bytes,
         "memory_total_bytes": heard.memory_total_bytes,
-        **_machine(value.machine),
+        "operators": heard.operators,
+        **_machine(value.machine, value.price),
         "resource_uri": f"/api/nodes/{value.name}/",
     }
 
 
-def _machine(value: MachineRecord | None) -> Json:
+def _machine(value: MachineRecord | None, price: float | None) -> Json:
     """Show a machine that the manager launched; nothing but nulls for another."""
     shown = ("cloud", "handle", "phase", "why", "size", "until", "price_per_hour", "price")
     if value is None:
         return dict.fromkeys(shown)
-    known = value.price_per_hour is not None
-    now = datetime.now(UTC)
     return {
         "cloud": value.cloud,
         "handle": value.handle,
         "phase": value.phase.value,
         "why": value.broken or value.why,
         "size": value.size,
-        "until": _instant(value.ends_at),
+        "until": instant(value.ends_at),
         "price_per_hour": value.price_per_hour,
-        "price": round(cost(value, since=value.launched_at, now=now), 4) if known else None,
+        "price": None if price is None else round(price, 4),
     }
 
 
@@ -180,8 +178,8 @@ def token(owner: str, value: Token) -> Json:
     return {
         "id": value.id,
         "label": value.label,
-        "created_at": _instant(value.created_at),
-        "used_at": _instant(value.used_at),
+        "created_at": instant(value.created_at),
+        "used_at": instant(value.used_at),
         "resource_uri": f"/api/users/{owner}/tokens/{value.id}/",
     }
 
@@ -208,7 +206,7 @@ def subscription(stream_name: str, name: str, messages: int) -> Json:
 def log_entry(value: LogEntry) -> Json:
     """Show some lines of stderr."""
     return {
-        "at": _instant(value.at),
+        "at": instant(value.at),
         "node": value.node,
         "lines": list(value.lines),
         "dropped": value.dropped,
@@ -261,5 +259,6 @@ def _instant_of(us: int | None) -> str | None:
     return None if us is None else time_of(us).isoformat()
 
 
-def _instant(moment: datetime | None) -> str | None:
+def instant(moment: datetime | None) -> str | None:
+    """Return a moment as text."""
     return moment.isoformat() if moment else None

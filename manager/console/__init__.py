@@ -20,7 +20,9 @@ from manager.console import (
     letters,
     live,
     login,
+    machinery,
     new,
+    nodes,
     operations,
     streams,
     tail,
@@ -36,7 +38,20 @@ from streams.errors import StreamsError
 
 __all__ = ["create_console"]
 
-_PLACES = (login, live, topology, streams, tail, archive, operations, letters, new, activity)
+_PLACES = (
+    login,
+    live,
+    topology,
+    streams,
+    tail,
+    archive,
+    operations,
+    letters,
+    new,
+    activity,
+    nodes,
+    machinery,
+)
 
 
 def create_console(services: Services) -> FastAPI:

@@ -53,7 +53,7 @@ def show(
 
     A page that is open asks for what came since its own oldest event; that is how it grows.
     """
-    before, since = part.before, part.since
+    look, before, since = here.feed.look(), part.before, part.since
     most = _AT_ONCE if since is None else _MOST
     found = here.services.store.recent_activity(
         asked, limit=most + 1, before=before, since=since or 0
@@ -70,7 +70,7 @@ def show(
     oldest = since if since is not None else shown[-1][0] if shown else 0
     values |= {"asked": asked, "before": before, "since": oldest, "kinds": KINDS}
     values["cut"] = since is not None and len(found) > most
-    return page(request, "activity", person, look=here.feed.look(), **values)
+    return page(request, "activity", person, look=look, **values)
 
 
 @router.get("/export/")

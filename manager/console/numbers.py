@@ -55,6 +55,31 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
     return f"{past_s:.0f} s ago"
 
 
+def ahead(moment: datetime | None, now: datetime | None = None) -> str:
+    """Return how long it is until then."""
+    if moment is None:
+        return UNKNOWN
+    left_s = (moment - (now or datetime.now(UTC))).total_seconds()
+    if left_s <= 0:
+        return f"over since {ago(moment, now).removesuffix(' ago')}"
+    for unit, length_s in (("d", _DAY_S), ("h", _HOUR_S), ("min", _MINUTE_S)):
+        if left_s >= length_s:
+            return f"in {left_s // length_s:.0f} {unit}"
+    return f"in {left_s:.0f} s"
+
+
+def percent(value: float | None) -> str:
+    """Return a share of 100."""
+    return UNKNOWN if value is None else f"{value:.0f} %"
+
+
+def price(value: float | None) -> str:
+    """Return money, in whatever currency the inventory has in mind."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.2f}" if value == 0 or value >= 0.01 else "< 0.01"  # noqa: PLR2004 - a cent
+
+
 def moment(text: str | None) -> datetime | None:
     """Return the moment that a text names, or None where it names none for sure."""
     try:

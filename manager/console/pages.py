@@ -50,6 +50,9 @@ def _environment() -> Environment:
         size=numbers.size,
         duration=numbers.duration,
         ago=numbers.ago,
+        ahead=numbers.ahead,
+        percent=numbers.percent,
+        price=numbers.price,
         exact=numbers.exact,
         visible=visible,
         # what is to be typed into a shell must do no more there than it seems to

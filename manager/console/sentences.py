@@ -70,7 +70,8 @@ _DEEDS = {
     "message-published": "got a message by hand",
     "lease-ends": "will end soon",
     "lease-over": "was past its lease",
-    "lease-moved": "has another end of its lease",
+    "lease-moved": "has a lease with another end",
+    "step": "goes on",
 }
 _STATES = frozenset({"state", "phase"})
 _ROLES = {
@@ -90,7 +91,7 @@ def told(event: Event) -> Told:
     verb = _DEEDS.get(what, what.replace("-", " "))
     more = _more(event.fields)
     pieces = (*_thing(event.kind, event.name), Piece(f" {verb}"), *more)
-    return Told(pieces, _reason(event.fields))
+    return Told(pieces, _reason(event.fields), str(event.fields.get("state") or ""))
 
 
 def _state(event: Event) -> Told:
@@ -198,6 +199,12 @@ _WORDS: Mapping[str, Callable[[Any], Pieces]] = {
     "onto": _linked("onto", "stream"),
     "process_definition_id": _linked("definition", "definition"),
     "definition": lambda value: (Piece(str(value)),),
+    "appliance": lambda value: (Piece(f"appliance {value}"),),
+    "cloud": _linked("on", "cloud"),
+    "until": lambda value: (Piece(numbers.exact(numbers.moment(str(value)))),),
+    "step": lambda value: (Piece(str(value)),),
+    "state": lambda value: (Piece(str(value)),),
+    "lease_hours": lambda value: (Piece(f"for {value:g} hours at most"),),
     "launched": lambda _: (Piece("its machine ends, too"),),
     "at_once": lambda _: (Piece("without draining"),),
 }

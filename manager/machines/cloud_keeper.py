@@ -2,12 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYetError
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import structlog
@@ -18,12 +18,13 @@ from manager.machines.hands import Hands
 from manager.machines.model import CloudRoom, MachineRecord, Offer, Phase
 from manager.machines.offers import Shelf
 from manager.machines.sightings import Findings
+from manager.machines.sights import CloudSight, Failure
 from manager.machines.work import Work
 from provision import prices
 from provision.entries import CloudEntry
 from provision.errors import Kind, ProvisionError
 from provision.inventory import Inventory
-from provision.machine import Image
+from provision.machine import OWNER, Image
 from streams.backoff import backoff_s
 from streams.errors import StreamsError
 
@@ -40,6 +41,8 @@ _FRESH_S = 2.0
 #: For how long nothing is launched where a cloud said no; of those that come in a row, longer.
 _PAUSE_S = {Kind.RETRY: 30.0, Kind.GONE: 15.0, Kind.AUTH: 300.0}
 _REFUSED_S, _LONGEST_S = 60.0, 900.0
+#: What failed is shown until it is done, or so long after it should have been tried again.
+_SHOWN = timedelta(minutes=3)
 #: How long a person waits for a lease to be renewed.
 _RENEW_S = 30.0
 _LOOK, _SHELVES = "look", "see what it offers"
@@ -79,6 +82,8 @@ class CloudKeeper:
         self._given_s: dict[str, float] = {}
         self._not_before_s: dict[str, float] = {}
         self._failures: dict[str, int] = {}
+        self._failing: dict[str, Failure] = {}
+        self._seen_at: datetime | None = None
         self._unlaunched_s: dict[str, float] = {}
 
     def room(self, spent: float) -> CloudRoom:
@@ -105,6 +110,26 @@ class CloudKeeper:
             return ()
         boot_s = offers.boot_s(self._entry, [r for r in records if r.cloud == self.name])
         return offers.offers_of(self.name, self._inventory, shelf, boot_s)
+
+    def sight(self) -> CloudSight:
+        """Return what is known of the cloud, for people."""
+        known, now = self.offers(()), self._work.store.now()
+        with self._lock:
+            shelf, pause = self._shelf or Shelf(), self._pause
+            owner = self._inventory.owner
+            own = [image for image in shelf.images if image.tags.get(OWNER) == owner]
+            pinned = {image.id: image for image in shelf.pinned.values()}
+            return CloudSight(
+                others=self._findings.others,
+                seen_at=self._seen_at,
+                offers=known,
+                images=tuple({**{image.id: image for image in own}, **pinned}.values()),
+                failures=tuple(
+                    self._failing_lately(datetime.now(UTC), pause.words if pause else "")
+                ),
+                paused_until=pause.until if pause and pause.until > now else None,
+                pause=pause.words if pause else "",
+            )
 
     def browse(self, interest: Interest) -> None:
         """Have a look at what the cloud offers, when it is time."""
@@ -179,17 +204,27 @@ class CloudKeeper:
         if self._hands.give(name, partial(self._counted, name, job)) and again_s:
             self._given_s[name] = now_s
 
+    def _failing_lately(self, now: datetime, but: str = "") -> Iterator[Failure]:
+        """Give what failed the last time, and isn't done with; without what `but` says already."""
+        for failure in self._failing.values():
+            if failure.until > now - _SHOWN and failure.words != but:
+                yield failure
+
     def _counted(self, name: str, job: Callable[[], object]) -> None:
         try:
             job()
-        except Exception:
+        except Exception as error:
             with self._lock:
                 failures = self._failures[name] = self._failures.get(name, 0) + 1
                 wait_s = backoff_s(failures, first_s=2.0, longest_s=120.0)
                 self._not_before_s[name] = time.monotonic() + wait_s
+                until = datetime.now(UTC) + timedelta(seconds=wait_s)
+                self._failing[name] = Failure(name, _words(error), until)
+                self._failing = {f.job: f for f in self._failing_lately(datetime.now(UTC))}
             raise
         with self._lock:
             self._failures.pop(name, None)
+            self._failing.pop(name, None)
             self._not_before_s.pop(name, None)
 
     def _launch(self, record: MachineRecord, offer: Offer) -> None:
@@ -249,6 +284,7 @@ class CloudKeeper:
         priced = {s: known[s] if s in known else prices.hourly(cloud, s) for s in sizes}
         with self._looked:
             self._shelf, self._seen_s = replace(shelf, prices=priced), time.monotonic()
+            self._seen_at = datetime.now(UTC)
             self._looked.notify_all()
 
     def _pinned(self) -> dict[str, Image]:
@@ -263,3 +299,9 @@ class CloudKeeper:
                         raise
                     log.warning("an image of the inventory isn't there", error=str(error))
         return found
+
+
+def _words(error: Exception) -> str:
+    """Return what a person is told of a failure."""
+    expected = isinstance(error, ProvisionError | StreamsError)
+    return str(error) if expected else f"a bug ({type(error).__name__}): the manager's log has more"

@@ -11,6 +11,7 @@ from manager.machines.cloud_keeper import CloudKeeper, Interest
 from manager.machines.ground import Desk, Ground
 from manager.machines.model import Decisions, Launch, MachineRecord, Phase, Seen
 from manager.machines.money import DAY, spent
+from manager.machines.sights import CloudSight, CloudView, cloud_view
 from manager.machines.work import Logins, MachineStore, Work
 
 #: For how long machines that have ended are remembered, and how often older ones are forgotten.
@@ -74,6 +75,28 @@ class Keeper:
             breakers=self._store.breakers() if known else {},
             unusable=self._unusable,
         )
+
+    def clouds(self) -> list[CloudView]:
+        """Return all clouds of the inventory as they are known here, the lowest rank first.
+
+        Raises:
+            StoreUnavailableError: nobody knows what runs there.
+        """
+        if self._desk is None:
+            return []
+        now = self._store.now()
+        known, breakers = self._store.machines(ended_since=now - DAY), self._store.breakers()
+        entries = sorted(self._desk.inventory.clouds.items(), key=lambda e: (e[1].rank, e[0]))
+        return [
+            cloud_view(name, entry, self._sight(name), known=known, breakers=breakers, now=now)
+            for name, entry in entries
+        ]
+
+    def _sight(self, name: str) -> CloudSight | None:
+        """Return what is known of a cloud; None where nobody here can ask it."""
+        if self._clouds is None:
+            return CloudSight()
+        return self._clouds[name].sight() if name in self._clouds else None
 
     def decide(self, made: Decisions, seen: Seen, term: int) -> None:
         """Keep what was decided, and begin with it; nothing if somebody else leads by now."""

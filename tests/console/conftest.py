@@ -10,7 +10,10 @@ from playwright.sync_api import Browser, sync_playwright
 from streams.broker import Session
 from tests.console.looking import CHROMIUM, OPTIONS, People
 from tests.manager.serving import ADMIN, Api, serving
+from tests.provision.conftest import moto_port
 from tests.rabbit import BrokerNode
+
+__all__ = ["moto_port"]
 
 
 @pytest.fixture(scope="session")

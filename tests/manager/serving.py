@@ -10,6 +10,7 @@ import httpx
 
 from manager.app import address, listening, server_of
 from manager.client import ManagerClient
+from manager.machines.ground import Desk
 from manager.model import Role
 from manager.runtime import Runtime
 from manager.services import Services
@@ -57,10 +58,10 @@ class Api:
 
 
 @contextmanager
-def serving(settings: Settings, database_url: str) -> Iterator[Api]:
-    """Serve for the length of a `with` block."""
+def serving(settings: Settings, database_url: str, desk: Desk | None = None) -> Iterator[Api]:
+    """Serve for the length of a `with` block; machines are launched from a `desk`."""
     store = Store(database_url)
-    runtime = Runtime(settings, store)
+    runtime = Runtime(settings, store, desk)
     services = Services(store, Users(store, first=ADMIN), runtime)
     server = server_of(services)
     runtime.start()

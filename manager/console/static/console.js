@@ -8,7 +8,8 @@
   let heard = Date.now();
   // what is told apart, and shown by different pages: each has a number that rises with its changes
   const KINDS = ["look", "nodes", "activity"];
-  let told = null;
+  // those of what this page shows: what changed since, while it came here, isn't missed
+  const told = Object.fromEntries(KINDS.map((kind) => [kind, Number(document.body.dataset[kind])]));
 
   function listen() {
     source = new EventSource("/live/");
@@ -18,11 +19,11 @@
       const wasLost = !lost.hidden;
       lost.hidden = true;
       for (const kind of KINDS) {
-        if ((told && look[kind] !== told[kind]) || wasLost) {
+        if (look[kind] !== told[kind] || wasLost) {
           document.body.dispatchEvent(new CustomEvent(kind, { detail: {} }));
         }
       }
-      told = look;
+      Object.assign(told, look);
     });
     source.onerror = () => {
       // the browser tries again by itself, unless it was refused: then the login is over

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +123,29 @@ def test_a_full_cloud_is_paused_with_its_words(
     assert "InsufficientInstanceCapacity" in room.pause
     assert room.paused_until
     assert room.paused_until > datetime.now(UTC)
+    (cloud,) = kept.keeper.clouds()
+    assert cloud.sight
+    assert (cloud.state, cloud.sight.pause, cloud.sight.failures) == ("paused", room.pause, ())
     kept.until(lambda seen: not seen.machines, "its record ends")
     assert not running()
     assert kept.store.list_nodes() == []
+
+
+def test_a_cloud_that_refuses_us_is_shown_with_its_words_and_when_it_is_tried_again(
+    kept: Kept, front: tuple[Front, int]
+) -> None:
+    front[0].faults["DescribeInstances"] = [Fault.REFUSED] * 50
+
+    def failing(_: object) -> object:
+        (cloud,) = kept.keeper.clouds()
+        return cloud.state == "failing"
+
+    kept.until(failing, "it is shown as failing")
+    (cloud,) = kept.keeper.clouds()
+    assert cloud.sight
+    (failure,) = cloud.sight.failures
+    assert "AuthFailure" in failure.words
+    assert failure.until > datetime.now(UTC) - timedelta(seconds=60)
 
 
 def test_a_launch_without_an_answer_is_found(
