@@ -117,6 +117,7 @@ def test_a_deposed_leader_launches_nothing_twice_and_a_dead_one_is_followed(
         eventually(lambda: len(machines_there()) == 1, within_s=60, what="one is left")
         ((handle, mine),) = machines_there().items()
         assert mine[TERM] == "2"
+        eventually(lambda: len(_nodes(second.url)) == 1, within_s=30, what="one record is left")
         (node,) = _nodes(second.url)
         assert (node["name"], node["handle"]) == (mine[NODE], handle)
         assert (first.leads(), second.leads()) == (False, True)
