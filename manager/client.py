@@ -116,6 +116,15 @@ class ManagerClient:
         """Make a new version of a process definition; return it."""
         return self._json("PUT", _path("definitions", definition_id), document)
 
+    def versions(self, definition_id: int) -> Objects:
+        """Return a definition's versions, the newest first, each with what it changed."""
+        return list(self._pages(_path("definitions", definition_id, "versions")))
+
+    def restore_version(self, definition_id: int, version: int) -> Json:
+        """Make a new version of a definition that equals an old one; return it."""
+        path = _path("definitions", definition_id, "versions", str(version), "restore")
+        return self._json("POST", path)
+
     def create_replay(self, stream: str, body: Mapping[str, Any]) -> Json:
         """Have the manager play a stream's archive; return the replay."""
         return self._json("POST", _path("streams", stream, "replays"), body)

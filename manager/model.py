@@ -85,12 +85,14 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A registered process definition; `version` rises with each change."""
+    """A version of a process definition, and who made it when; versions count from 1."""
 
     id: int
     version: int
     owner: str
     definition: ProcessDefinition
+    by: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ COMMANDS = {
     "dead-letters": "failures",
     "redrive": "failures",
     "register": "definitions",
+    "restore-definition": "definitions",
+    "remove-definition": "definitions",
     "definitions": "definitions",
     "apply": "pipeline",
     "export": "pipeline",

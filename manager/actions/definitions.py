@@ -23,10 +23,18 @@ def update_definition(
 ) -> Definition:
     """Make a new version; operations that use it restart by draining."""
     must_make(user)
-    changed = services.store.update_definition(number, definition, owner=sees(user))
+    owner = sees(user)
+    changed = services.store.update_definition(number, definition, owner=owner, by=user.name)
     services.store.forget_breakers(appliance_of(definition.application))
     note(services, user, "definition.changed", str(number), version=changed.version)
     return changed
+
+
+def restore_definition(services: Services, user: User, number: int, version: int) -> Definition:
+    """Make a new version that equals an old one."""
+    must_make(user)
+    old = services.store.get_definition(number, owner=sees(user), version=version)
+    return update_definition(services, user, number, old.definition)
 
 
 def delete_definition(services: Services, user: User, number: int) -> None:

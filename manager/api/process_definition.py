@@ -10,11 +10,14 @@ from manager.api import views
 from manager.api.answers import Answer, Asked, made
 from manager.api.bodies import MAX_ID, Body, DefinitionBody, load, takes
 from manager.api.logins import Maker, Parts, Viewer
+from manager.changes import with_changes
 from manager.roles import sees
+from manager.store import Page
 from streams.definition import ProcessDefinition
 
 router = APIRouter(prefix="/api/process_definition", tags=["process definitions"])
 Id = Annotated[int, Path(ge=-MAX_ID, le=MAX_ID)]
+Version = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
 @router.get("/")
@@ -54,6 +57,34 @@ def update_definition(number: Id, user: Maker, services: Parts, raw: Body) -> An
 def delete_definition(number: Id, user: Maker, services: Parts) -> None:
     """Remove a process definition that no operation uses."""
     actions.delete_definition(services, user, number)
+
+
+@router.get("/{number}/versions/")
+def list_versions(number: Id, user: Viewer, services: Parts, asked: Asked) -> Answer:
+    """List what a definition was, the newest first: who changed what, and when."""
+    # one more, to compare the last one with
+    page = services.store.page_versions(
+        number, owner=sees(user), limit=asked.limit + 1, offset=asked.offset
+    )
+    told = with_changes(page.items)[: asked.limit]
+    return asked.answer(Page(told, page.total), lambda each: views.version(*each))
+
+
+@router.get("/{number}/versions/{version}/")
+def get_version(number: Id, version: Version, user: Viewer, services: Parts) -> Answer:
+    """Show a version of a process definition, and what it changed."""
+    store, owner = services.store, sees(user)
+    found = [store.get_definition(number, owner=owner, version=version)]
+    if version > 1:
+        found.append(store.get_definition(number, owner=owner, version=version - 1))
+    return Answer(views.version(*with_changes(found)[0]))
+
+
+@router.post("/{number}/versions/{version}/restore/")
+def restore_version(number: Id, version: Version, user: Maker, services: Parts) -> Answer:
+    """Make a new version that equals this one; operations that use it restart by draining."""
+    made = actions.restore_definition(services, user, number, version)
+    return Answer(views.definition(made))
 
 
 def _checked(raw: bytes) -> ProcessDefinition:

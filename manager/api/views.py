@@ -1,10 +1,12 @@
 """What clients get: the manager's values as JSON."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from manager.changes import Change
 from manager.machines.model import MachineRecord
 from manager.model import (
     Archive,
@@ -36,8 +38,17 @@ def definition(value: Definition) -> Json:
         "version": value.version,
         "owner": value.owner,
         "definition": value.definition.to_mapping(),
+        "changed_by": value.by,
+        "changed_at": instant(value.at),
         "resource_uri": f"/api/process_definition/{value.id}/",
     }
+
+
+def version(value: Definition, changed: Sequence[Change]) -> Json:
+    """Show a version of a process definition, and what it changed."""
+    shown = definition(value)
+    uri = f"{shown['resource_uri']}versions/{value.version}/"
+    return {**shown, "changes": [asdict(change) for change in changed], "resource_uri": uri}
 
 
 def stream(value: Stream, consumers: int) -> Json:

@@ -15,7 +15,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
 class Instant(TypeDecorator[datetime]):
@@ -118,6 +118,23 @@ class DefinitionRow(Base):
     owner: Mapped[str] = mapped_column(String(100), index=True)
     document: Mapped[dict[str, Any]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(Instant, default=now)
+
+
+class DefinitionVersionRow(Base):
+    """What a definition was made into, by whom; never changed. The latest is the definition's own.
+
+    `by` is a name, not a key: it stays when that user goes.
+    """
+
+    __tablename__ = "definition_versions"
+    definition_id: Mapped[int] = mapped_column(
+        ForeignKey("process_definitions.id", ondelete="CASCADE"), primary_key=True
+    )
+    version: Mapped[int] = mapped_column(primary_key=True)
+    by: Mapped[str] = mapped_column(String(100))
+    document: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(Instant, default=now)
+    of: Mapped[DefinitionRow] = relationship(lazy="joined", innerjoin=True)
 
 
 class StreamRow(Base):

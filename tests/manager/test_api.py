@@ -58,6 +58,29 @@ def test_a_definition_gets_versions_and_goes(api: Api) -> None:
     assert problems(api.get("/api/process_definition/1/"), 404)
 
 
+def test_versions_say_who_changed_what_and_come_back(api: Api) -> None:
+    ada = api.add_user("ada")
+    path = "/api/process_definition/1/"
+    api.post("/api/process_definition/", UPPER, user=ada)
+    fields = {**UPPER["definition"], "limits": {"cpu_s": 9}, "environment": {"A": "b"}}
+    api.request("PUT", path, {"definition": fields})
+    first, second = reversed(api.get(f"{path}versions/", user=ada).json()["objects"])
+    assert (first["changed_by"], first["changes"]) == ("ada", [])
+    assert second["changed_by"] == "boss"
+    assert second["changes"] == [
+        {"field": "environment.A", "before": None, "after": "b"},
+        {"field": "limits.cpu_s", "before": None, "after": 9},
+    ]
+    assert api.get(second["resource_uri"]).json() == second
+    assert api.get(f"{path}versions/?limit=1").json()["objects"] == [second]
+    restored = api.post(f"{first['resource_uri']}restore/", None, user=ada).json()
+    assert (restored["version"], restored["definition"]) == (3, first["definition"])
+    assert problems(api.post(f"{path}versions/7/restore/", None), 404)
+    bob = api.add_user("bob")
+    for method, place in (("GET", f"{path}versions/"), ("POST", f"{path}versions/1/restore/")):
+        assert problems(api.request(method, place, user=bob), 404)
+
+
 def test_everything_wrong_with_a_definition_is_said_at_once(api: Api) -> None:
     body = {"definition": {"name": 7, "exec": "x", "tiemout": 1}, "extra": 1}
     found = problems(api.post("/api/process_definition/", body), 422)

@@ -5,14 +5,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import alembic.command
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import insert
 
 from manager.errors import ConflictError, NotFoundError, StoreUnavailableError
 from manager.model import Backlog, DemandMode, Instances, Operation, Role
 from manager.store import Store, database_url
-from manager.store.tables import Base, LeaseRow
+from manager.store.database import migration_config
+from manager.store.tables import Base, DefinitionRow, LeaseRow
 from streams.definition import ProcessDefinition
 from streams.errors import SettingsError
 from streams.settings import Settings
@@ -52,6 +55,17 @@ def test_time_is_the_databases_and_passes_whatever_clocks_are_set_to(
     monkeypatch.setattr(store, "_now_s", lambda _session: before.timestamp() + 7200)
     assert timedelta(0) <= store.now() - begun < timedelta(seconds=60)
     assert store.now() > begun
+
+
+def test_definitions_from_before_versions_keep_the_one_they_have(database_url: str) -> None:
+    store = Store(database_url)
+    with store._writer.begin() as connection:
+        alembic.command.upgrade(migration_config(connection), "0006")
+        values = {"version": 4, "owner": "ada", "document": UPPER.to_mapping()}
+        connection.execute(insert(DefinitionRow).values(values))
+    assert [d.version for d in store.page_versions(1, owner="ada", limit=9, offset=0).items] == [4]
+    assert store.get_definition(1, owner="ada").definition == UPPER
+    store.close()
 
 
 def test_many_managers_may_start_on_a_new_database_at_once(database_url: str) -> None:
@@ -133,12 +147,34 @@ def test_what_is_used_stays_and_says_by_whom(store: Store) -> None:
 
 def test_another_definition_is_another_revision(store: Store) -> None:
     add_operation(store)
-    assert store.update_definition(1, UPPER, owner="ada").version == 1
+    assert store.update_definition(1, UPPER, owner="ada", by="ada").version == 1
     assert store.get_operation("op").revision == 1
 
-    assert store.update_definition(1, LOWER, owner="ada").version == 2
+    assert store.update_definition(1, LOWER, owner="ada", by="bob").version == 2
     operation = store.get_operation("op")
     assert (operation.revision, operation.definition) == (2, LOWER)
+
+
+def test_a_version_is_never_overwritten_and_goes_with_its_definition(store: Store) -> None:
+    store.create_definition("ada", UPPER)
+    store.update_definition(1, LOWER, owner=None, by="bob")
+    store.update_definition(1, UPPER, owner="ada", by="ada")
+    page = store.page_versions(1, owner="ada", limit=2, offset=0)
+    assert [(d.version, d.by, d.definition) for d in page.items] == [
+        (3, "ada", UPPER),
+        (2, "bob", LOWER),
+    ]
+    assert page.total == 3
+    assert store.get_definition(1, owner="ada", version=2).definition == LOWER
+    assert store.get_definition(1, owner="ada").version == 3
+    assert [d.version for d in store.list_definitions(owner=None)] == [3]
+    with pytest.raises(NotFoundError, match="definition 1 has no version 4"):
+        store.get_definition(1, owner="ada", version=4)
+    with pytest.raises(NotFoundError, match="no process definition 1"):
+        store.page_versions(1, owner="bob", limit=9, offset=0)
+    store.delete_definition(1, owner="ada")
+    store.create_definition("ada", UPPER)
+    assert store.page_versions(2, owner=None, limit=9, offset=0).total == 1
 
 
 def test_definitions_are_their_owners(store: Store) -> None:
@@ -225,7 +261,7 @@ def test_on_sqlite_a_dead_leaders_lease_is_taken_at_once(sqlite_url: str) -> Non
         lambda s: s.set_demand("x", DemandMode.ALWAYS),
         lambda s: s.get_node("x"),
         lambda s: s.get_user("x"),
-        lambda s: s.update_definition(7, UPPER, owner=None),
+        lambda s: s.update_definition(7, UPPER, owner=None, by="ada"),
     ],
 )
 def test_what_isnt_there_is_said(store: Store, act: Callable[[Store], object]) -> None:

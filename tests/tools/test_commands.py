@@ -137,6 +137,30 @@ def test_register_prints_the_id_alone(typist: Typist, module_api: Api) -> None:
     assert shown in listed
 
 
+def test_a_definition_is_changed_and_changed_back(typist: Typist, module_api: Api) -> None:
+    (typist.folder / "upper.json").write_text(json.dumps(UPPER))
+    number = typist.must("register", "upper.json").strip()
+    fields = {**UPPER["definition"], "exec": "cat", "environment": {"KEY": "secret"}}
+    (typist.folder / "cat.json").write_text(json.dumps({"definition": fields}))
+    assert typist.must("register", "cat.json", "--id", number).strip() == number
+    done = typist.run("restore-definition", number, "1")
+    assert done.stderr == f"definition {number} (Upper) is at version 3\n"
+    told = typist.must("definitions", number)
+    assert 'exec: "tr [a-z] [A-Z]" -> "cat"; environment.KEY changed' in told
+    assert "secret" not in told
+    versions = [
+        json.loads(line) for line in typist.must("definitions", number, "--json").split("\n")[:-1]
+    ]
+    assert [version["definition"]["exec"] for version in versions] == [
+        "tr [a-z] [A-Z]",
+        "cat",
+        "tr [a-z] [A-Z]",
+    ]
+    typist.must("remove-definition", number, "--yes")
+    refused = typist.run("definitions", number)
+    assert refused.stderr == f"streamboss: there is no process definition {number}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "problems"),
     [
