@@ -58,38 +58,110 @@ class _Strict(BaseModel):
 class Limits(_Strict):
     """Resource limits; None is no limit. Of each process, or of a whole program by a cgroup."""
 
-    cpu_s: Annotated[int, Field(ge=1)] | None = None
-    memory_bytes: Annotated[int, Field(ge=1024 * 1024)] | None = None
-    files: Annotated[int, Field(ge=8)] | None = None
-    file_bytes: Annotated[int, Field(ge=0)] | None = None
-    processes: Annotated[int, Field(ge=1)] | None = None
-    cpus: Annotated[float, Field(ge=0.01, allow_inf_nan=False)] | None = None
+    cpu_s: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, title="CPU seconds", description="of each process"
+    )
+    memory_bytes: Annotated[int, Field(ge=1024 * 1024)] | None = Field(
+        default=None, description="of address space, for each process"
+    )
+    files: Annotated[int, Field(ge=8)] | None = Field(default=None, description="open at once")
+    file_bytes: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="of the largest file that it may write"
+    )
+    processes: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="of a whole program, at once"
+    )
+    cpus: Annotated[float, Field(ge=0.01, allow_inf_nan=False)] | None = Field(
+        default=None, title="CPUs", description="of a whole program: 0.5 is half a core"
+    )
 
 
 class ProcessDefinition(_Strict):
-    """What an operation runs. `exec` alone is a line for `sh`; with `argv` there is no shell."""
+    """What an operation runs. `exec` alone is a line for `sh`; with `argv` there is no shell.
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    application: Annotated[str, Field(min_length=1, max_length=100)]
-    exec: Annotated[str, Field(min_length=1)]
-    description: str = ""
-    process_type: ProcessType = Field(default=ProcessType.SINGLE, strict=False)
-    argv: tuple[str, ...] | None = Field(default=None, strict=False)
-    cwd: str | None = None
-    environment: dict[Annotated[str, Field(pattern=_ENVIRONMENT_NAME)], str] = Field(
-        default_factory=dict
+    What describes a field is help for whoever fills in a form.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=200, description="for people")]
+    application: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=100,
+            description="what a machine must offer to run it: an appliance, or NAME@HASH for one"
+            " image of it; where machines offer any, a name of your choice",
+        ),
+    ]
+    exec: Annotated[
+        str,
+        Field(
+            min_length=1,
+            title="Program",
+            description="a command line as in a shell, pipes allowed; with arguments below, the"
+            " program alone",
+        ),
+    ]
+    description: Annotated[str, Field(description="free text")] = ""
+    process_type: ProcessType = Field(
+        default=ProcessType.SINGLE,
+        strict=False,
+        title="Runs",
+        description="single: a process for each message; service: one that is kept running",
     )
-    concurrency: Annotated[int, Field(ge=1, le=1000)] | None = None
-    order: Order = Field(default=Order.FIFO, strict=False)
-    framing: Framing = Field(default=Framing.LINES, strict=False)
-    replies: Replies = Field(default=Replies.ANY, strict=False)
-    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 60
-    retries: Annotated[int, Field(ge=0, le=1000)] = 3
-    output_content_type: Annotated[str, Field(min_length=1, max_length=255)] | None = None
-    max_output_bytes: Annotated[int, Field(ge=1)] = 1024**3
+    argv: tuple[str, ...] | None = Field(
+        default=None, strict=False, title="Arguments", description="given without a shell"
+    )
+    cwd: str | None = Field(
+        default=None, title="Folder", description="where it starts; an empty one of its own"
+    )
+    environment: dict[Annotated[str, Field(pattern=_ENVIRONMENT_NAME)], str] = Field(
+        default_factory=dict, description="variables that it finds"
+    )
+    concurrency: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        default=None,
+        description="processes at once; by default as many as cores, and one of a service",
+    )
+    order: Order = Field(
+        default=Order.FIFO,
+        strict=False,
+        description="fifo: answers leave in the order of their messages; none: they overtake",
+    )
+    framing: Framing = Field(
+        default=Framing.LINES, strict=False, description="how a service tells messages apart"
+    )
+    replies: Replies = Field(
+        default=Replies.ANY,
+        strict=False,
+        description="what a service answers: any number of messages, or exactly one to each",
+    )
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=60, description="seconds for an answer"
+    )
+    retries: Annotated[
+        int, Field(ge=0, le=1000, description="attempts after the first, before a dead letter")
+    ] = 3
+    output_content_type: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
+        default=None, description="of what it makes; by default its input's"
+    )
+    max_output_bytes: Annotated[
+        int, Field(ge=1, description="more than that from one message is a failure")
+    ] = 1024**3
     limits: Limits = Limits()
-    sandbox: Sandboxing = Field(default=Sandboxing.NONE, strict=False)
-    settle_s: Annotated[float, Field(ge=0, le=600, allow_inf_nan=False)] = 2
+    sandbox: Sandboxing = Field(
+        default=Sandboxing.NONE,
+        strict=False,
+        description="strict: no network, nothing to write but its folder",
+    )
+    settle_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=600,
+            allow_inf_nan=False,
+            title="Settles after",
+            description="seconds for which a quiet service still counts as working",
+        ),
+    ] = 2
 
     @field_validator("application")
     @classmethod

@@ -17,6 +17,7 @@ from manager.api.problems import STATUS
 from manager.console import (
     activity,
     archive,
+    definitions,
     letters,
     live,
     login,
@@ -27,6 +28,7 @@ from manager.console import (
     streams,
     tail,
     topology,
+    versions,
 )
 from manager.console.feed import Feed
 from manager.console.pages import HEADERS, STATIC, page
@@ -47,6 +49,8 @@ _PLACES = (
     archive,
     operations,
     letters,
+    definitions,
+    versions,
     new,
     activity,
     nodes,

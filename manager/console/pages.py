@@ -1,5 +1,6 @@
 """Pages: a template, what it shows, and headers that let nothing foreign in."""
 
+import json
 import shlex
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
@@ -61,6 +62,8 @@ def _environment() -> Environment:
         shown_letter=shown_letter,
         moment=numbers.moment,
         part=lambda text: quote(text, safe=""),
+        pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+        twice=lambda value: (value, value),
     )
     return made
 

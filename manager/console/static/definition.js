@@ -1,0 +1,54 @@
+// A definition's form: what is wrong with each field while it is typed, and what the form means.
+"use strict";
+
+(() => {
+  const PAUSE_MS = 300;
+  const form = document.getElementById("definition");
+  const count = document.getElementById("count");
+  const shown = document.getElementById("document");
+  const touched = new Set(form.querySelector("[aria-invalid]") ? ["*"] : []);
+  let timer = null;
+  let asked = 0;
+
+  function tell(problems) {
+    const known = (name) => touched.has("*") || touched.has(name);
+    for (const about of form.querySelectorAll(".about")) {
+      const name = about.id.replace(/^about-/, "");
+      const wrong = known(name) ? problems[name] ?? [] : [];
+      about.querySelectorAll(".wrong").forEach((old) => old.remove());
+      for (const text of [...wrong].reverse()) {
+        const line = document.createElement("span");
+        line.className = "wrong";
+        line.textContent = `✖ ${text}`;
+        about.prepend(line);
+      }
+      const field = form.elements[name];
+      if (wrong.length) { field.setAttribute("aria-invalid", "true"); } else { field.removeAttribute("aria-invalid"); }
+    }
+    const left = Object.keys(problems).length;
+    count.textContent = left ? `${left} field${left === 1 ? "" : "s"} to fill in or mend.` : "Nothing is wrong with it.";
+  }
+
+  async function check() {
+    const mine = ++asked;
+    try {
+      const answer = await fetch(form.dataset.check, {
+        method: "POST", body: new URLSearchParams(new FormData(form)), redirect: "manual",
+      });
+      if (!answer.ok || mine !== asked) { return; }
+      const said = await answer.json();
+      tell(said.problems);
+      shown.textContent = said.document;
+    } catch { /* the bar above says when the manager doesn't answer */ }
+  }
+
+  form.addEventListener("input", (typed) => {
+    touched.add(typed.target.name);
+    clearTimeout(timer);
+    timer = setTimeout(check, PAUSE_MS);
+  });
+  form.addEventListener("focusout", (left) => {
+    if (left.target.name && left.target.value) { touched.add(left.target.name); }
+  });
+  check();
+})();
