@@ -145,7 +145,7 @@ def test_what_export_writes_apply_takes_back_unchanged(
     streamboss: Command, api: Api, tmp_path: Path
 ) -> None:
     streamboss("apply", "pipeline.yaml", "--yes")
-    assert streamboss("export", "--output", "again.yaml").returncode == 0
+    assert streamboss("export", "again.yaml").returncode == 0
     again = streamboss("apply", "again.yaml")
     assert (again.returncode, again.stderr) == (0, "nothing to change\n")
     written = streamboss("export").stdout

@@ -111,6 +111,8 @@ def test_a_pipelines_file_names_archives(desk: Desk, tmp_path: Path) -> None:
     changed = desk.typist.run("apply", "pipeline.yaml", "--yes")
     assert "~ archive a\n    passive: false -> true" in changed.stdout
     assert desk.api.get("/api/streams/a/archive/").json()["keep_days"] == 7
+    alone = json.loads(desk.typist.must("archives", "a", "--json"))
+    assert (alone["stream"], alone["passive"]) == ("a", True)
     exported = desk.typist.must("export")
     file.write_text(exported)
     assert "archives:\n- stream: a\n  passive: true\n  keep_days: 7" in exported

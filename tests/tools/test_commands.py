@@ -16,11 +16,13 @@ import typer
 from streams import control, names
 from streams.broker import Session
 from streams.control import LogLines
+from streams.errors import StreamsError
 from streams.message import Message
 from tests.eventually import eventually
 from tests.manager.serving import Api
 from tests.manager.test_runtime import PlayedAgent
 from tests.tools.typist import Typist
+from tools.commands.subscriptions import meant
 from tools.main import COMMANDS, build
 from tools.names import missing_stream
 from tools.overview import wrong
@@ -238,9 +240,23 @@ def test_a_subscription_goes_with_its_messages(typist: Typist, module_session: S
         return "kept\tnightly\t1\n" in line
 
     eventually(listed, what="the broker has counted the message")
-    gone = typist.run("remove-subscription", "kept", "nightly")
+    gone = typist.run("remove-subscription", "nightly")
     assert gone.stderr == "subscription 'nightly' removed, with 1 waiting message\n"
     assert typist.run("remove-subscription", "kept", "nightly").returncode == 1
+
+
+def test_a_subscription_of_several_streams_is_asked_for_by_both_names() -> None:
+    there = [
+        {"stream": "a", "name": "x"},
+        {"stream": "b", "name": "x"},
+        {"stream": "b", "name": "y"},
+    ]
+    assert meant(there, ["y"]) == ("b", "y")
+    assert meant(there, ["b", "x"]) == ("b", "x")
+    with pytest.raises(StreamsError, match="say 'a x' or 'b x'"):
+        meant(there, ["x"])
+    with pytest.raises(StreamsError, match="there is no subscription 'z'"):
+        meant(there, ["z"])
 
 
 # in somebody's hand

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.errors import StreamsError
-from tools import console
+from tools import console, names
 from tools.commands.arguments import AsJson, Stream
 from tools.counts import count, days
 
@@ -26,6 +26,10 @@ COLUMNS = (
     "reason",
 )
 _ASK_S = 0.5
+OneStream = Annotated[
+    str | None,
+    typer.Argument(metavar="STREAM", autocompletion=names.streams, help="Only this one's."),
+]
 
 
 @app.command("archive-stream")
@@ -90,14 +94,14 @@ def _stopped(manager: "ManagerClient", stream: str, timeout_s: float) -> dict[st
 
 
 @app.command("archives")
-def archives(*, as_json: AsJson = False) -> None:
+def archives(stream: OneStream = None, *, as_json: AsJson = False) -> None:
     """List the archives: what each holds, and how many messages it has yet to store.
 
     Example: streamboss archives
     """
     with console.manager() as manager:
         console.show(
-            manager.list("archives"),
+            manager.list("archives") if stream is None else [manager.archive(stream)],
             COLUMNS,
             as_json=as_json,
             nothing="no archives: 'streamboss archive-stream STREAM' begins one",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tools import console
+from tools import console, names
 from tools.commands.arguments import AsJson, Operation, Yes
 from tools.counts import count
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from manager.client import ManagerClient
 
 app = typer.Typer()
+OneOperation = Annotated[
+    str | None, typer.Argument(metavar="OPERATION", autocompletion=names.operations)
+]
 _LETTER_COLUMNS = ("failed_at", "node", "attempts", "exit_status", "reason", "message")
 _SHOWN_CHARACTERS = 60
 _FOLLOW_S = 0.5
@@ -43,12 +46,17 @@ def logs(
 
 
 @app.command("dead-letters")
-def dead_letters(operation: Operation, *, as_json: AsJson = False) -> None:
+def dead_letters(operation: OneOperation = None, *, as_json: AsJson = False) -> None:
     """List the messages that an operation gave up on, and why; the first 1,000.
+
+    Without OPERATION: the operations that have some, and how many.
 
     Example: streamboss dead-letters my-operation
     """
-    _list(operation, as_json=as_json)
+    if operation is None:
+        _count(as_json=as_json)
+    else:
+        _list(operation, as_json=as_json)
 
 
 @app.command("redrive")
@@ -94,6 +102,21 @@ def _purge(manager: "ManagerClient", operation: str, *, yes: bool) -> None:
     console.agree(f"throw away {count(there, 'dead letter')} of operation {operation!r}?", yes=yes)
     purged = manager.purge_dead_letters(operation)
     console.say(f"{count(purged, 'dead letter')} of operation {operation!r} thrown away")
+
+
+def _count(*, as_json: bool) -> None:
+    with console.manager() as manager:
+        found = [
+            {"operation": operation["name"], "dead_letters": operation["dead_letters"]}
+            for operation in manager.list("operations")
+            if operation["dead_letters"]
+        ]
+    console.show(
+        found,
+        ("operation", "dead_letters"),
+        as_json=as_json,
+        nothing="no operation has dead letters",
+    )
 
 
 def _list(operation: str, *, as_json: bool) -> None:

@@ -49,23 +49,25 @@ def apply(
 
 @app.command("export")
 def export(
-    output: Annotated[Path | None, typer.Option(help="Where to write; default: stdout.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE.yaml", help="Where to write; default: stdout.")
+    ] = None,
 ) -> None:
     """Write your streams, definitions and operations as a file that `apply` takes.
 
-    Example: streamboss export --output pipeline.yaml
+    Example: streamboss export pipeline.yaml
     """
     from tools import pipeline, pipeline_file
 
     with console.manager() as manager:
         text = pipeline_file.to_yaml(pipeline.export(_present(manager)))
-    if output is None:
+    if file is None:
         sys.stdout.write(text)
         return
     try:
-        output.write_text(text, encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise pipeline_file.PipelineError([f"{output}: {error.strerror}"]) from None
+        raise pipeline_file.PipelineError([f"{file}: {error.strerror}"]) from None
 
 
 def _text(file: Path) -> str:
