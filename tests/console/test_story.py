@@ -29,15 +29,14 @@ def newcomers(browser: Browser, stack: Person) -> Iterator[People]:
 
 @pytest.mark.parametrize("width", [1280, 360])
 def test_a_newcomer_has_a_program_at_work_breaks_and_mends_it(
-    stack: Person, newcomers: People, width: int
+    newcomers: People, width: int
 ) -> None:
-    name, source, target = f"shout-{width}", f"quiet-{width}", f"loud-{width}"
+    program, name = f"Shout {width}", f"shout-{width}"
+    source, target = f"quiet-{width}", f"loud-{width}"
     page = newcomers.enter("/", width=width)
-    number = stack.register(name="Shout", application="any", exec="tr [a-z] [A-Z]", retries=0)
-    page.get_by_role("link", name="Operations", exact=True).click()
-    page.get_by_role("link", name="New operation").click()
+    _define(page, program, "tr [a-z] [A-Z]")
+    page.get_by_role("link", name="New operation with it").click()
     page.get_by_label("Name", exact=True).fill(name)
-    page.get_by_label("Program", exact=True).select_option(str(number))
     page.get_by_label("Takes from stream", exact=True).fill(source)
     page.get_by_label("Puts onto stream", exact=True).fill(target)
     page.get_by_label("Works", exact=True).select_option("always")
@@ -49,9 +48,7 @@ def test_a_newcomer_has_a_program_at_work_breaks_and_mends_it(
     _publish(page, source, "hello")
     expect(seen.locator("#tail")).to_contain_text("HELLO", timeout=_WORK_MS)
 
-    broken = {"name": "Shout", "application": "any", "retries": 0}
-    broken["exec"] = "sh -c 'echo no such luck >&2; exit 1'"
-    stack.http("PUT", f"process_definition/{number}/", {"definition": broken})
+    _change(page, program, "sh -c 'echo no such luck >&2; exit 65'")
     _publish(page, source, "again")
     page.get_by_role("link", name=name).first.click()
     letters = page.get_by_role("link", name="1", exact=True)
@@ -61,8 +58,9 @@ def test_a_newcomer_has_a_program_at_work_breaks_and_mends_it(
     expect(letter.get_by_label("stderr")).to_contain_text("no such luck")
     expect(letter.get_by_label("Message as text")).to_have_text("again")
 
-    mended = {**broken, "exec": "tr [a-z] [A-Z]"}
-    stack.http("PUT", f"process_definition/{number}/", {"definition": mended})
+    _change(page, program, "tr [a-z] [A-Z]")
+    page.get_by_role("link", name=name).first.click()
+    page.get_by_role("link", name="1", exact=True).click()
     page.get_by_role("button", name="Redrive all").click()
     expect(page.get_by_role("status")).to_have_text("1 dead letter sent back")
     expect(seen.locator("#tail")).to_contain_text("AGAIN", timeout=_WORK_MS)
@@ -106,6 +104,27 @@ def test_what_came_is_archived_and_played_again(stack: Person, newcomers: People
     expect(page.locator(".bar.warn")).to_contain_text("can't go on")
     page.get_by_role("button", name="Cancel the replay").click()
     expect(page.get_by_role("status").first).to_contain_text("cancelled")
+
+
+def _define(page: Page, name: str, program: str) -> None:
+    """Register a process definition, by its form."""
+    page.get_by_role("link", name="Definitions", exact=True).click()
+    page.get_by_role("link", name="New definition").click()
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("Application", exact=True).fill("any")
+    page.get_by_label("Program", exact=True).fill(program)
+    page.get_by_role("button", name="Register").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Definition {name}")
+
+
+def _change(page: Page, name: str, program: str) -> None:
+    """Give a definition another program."""
+    page.get_by_role("link", name="Definitions", exact=True).click()
+    page.get_by_role("link", name=name).click()
+    page.get_by_role("link", name="Change it").click()
+    page.get_by_label("Program", exact=True).fill(program)
+    page.get_by_role("button", name="Save as a new version").click()
+    expect(page.locator("main > [role=status]")).to_contain_text("made")
 
 
 def _publish(page: Page, stream: str, text: str) -> None:
