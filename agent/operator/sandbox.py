@@ -2,7 +2,7 @@
 
 bubblewrap makes namespaces and mounts for each start: no network, everything read-only but the
 operation's own folder, a /tmp and a /run of its own (sockets are in /run), processes of its own, no
-capabilities. That costs some 12 ms a start (a program of 2 ms then takes 14); a service pays once.
+capabilities. That costs some 4 ms a start, three times that on a busy machine; services pay once.
 
 It stands between us and the program: a monitor is the process that we started, below it is process
 1 of the sandbox, and the program is that one's child.

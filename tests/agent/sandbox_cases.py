@@ -1,7 +1,7 @@
 """What must come of programs in a sandbox (`sandbox: strict`): the same, with nothing in reach."""
 
 from streams.definition import ProcessDefinition
-from tests.agent.cases import Case, Dead
+from tests.agent.cases import Case, Dead, Outcome
 from tests.agent.operating import PROGRAMS, defined, program
 
 #: Writes where it may, tries what it may not, and says what came of it.
@@ -66,6 +66,10 @@ def our_service(name: str, **fields: object) -> ProcessDefinition:
     return ours(name, process_type="service", **{"settle_s": 0.5, **fields})
 
 
+def _was_acknowledged(outcome: Outcome) -> None:
+    assert outcome.counters.acknowledged == len(outcome.sent)
+
+
 SANDBOX = [
     Case(
         "in a sandbox there is no network, and nothing to write but its own",
@@ -120,10 +124,11 @@ SANDBOX = [
         left=1,
     ),
     Case(
-        "a service in a sandbox settles",
-        service("tr [a-z] [A-Z]"),
+        "a service in a sandbox settles, and not by the clock",
+        service("tr [a-z] [A-Z]", settle_s=600),
         ["abc", "def"],
         [b"ABC", b"DEF"],
+        check=_was_acknowledged,
     ),
     Case(
         "a pipeline in a sandbox settles",
