@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from streams.control import Assigned, OperatorReport
+from streams.control import Assigned, OperatorReport, TrialAsked, TrialTold
 
 #: Where the kernel allows no pid namespace, operator and programs carry this, and the agent ends
 #: whatever still does when its operator is gone.
@@ -60,6 +60,17 @@ class Start(_Line):
     assigned: Assigned
 
 
+class Try(_Line):
+    """Try a program: the one line to a process of `agent.trying`; it answers with one `Tried`."""
+
+    kind: Literal["try"] = "try"
+    asked: TrialAsked
+    scratch: str
+    mark: str | None = None
+    cgroups: dict[str, str] = Field(default_factory=dict)
+    run_as: str | None = None
+
+
 class Drain(_Line):
     """Take nothing more, finish what was delivered within `drain_s` seconds, end."""
 
@@ -71,6 +82,13 @@ class Ready(_Line):
     """Connected; `Start` begins at once."""
 
     kind: Literal["ready"] = "ready"
+
+
+class Tried(_Line):
+    """What came of a trial."""
+
+    kind: Literal["tried"] = "tried"
+    told: TrialTold
 
 
 class Alive(_Line):

@@ -1,9 +1,9 @@
-"""Run a definition's program on the desk, exactly as an operator would, without a broker."""
+"""Run a definition's program on the desk or a node, as an operator would, without a broker."""
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -28,6 +28,22 @@ TEXT = "text/plain"
 _POLL_S = 0.005
 #: How long a service may take to end after the end of its input.
 _LEAVE_S = 5.0
+#: Limits that take cgroups, which only an agent makes.
+_ON_THE_DESK = {"processes": None, "cpus": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The node on which a program is tried, in a process of our own; bounds of time and output."""
+
+    scratch: str
+    longest_s: float
+    most_bytes: int
+    run_as: str | None = None
+    #: as `Launcher` has them
+    cgroups: Mapping[str, str] = field(default_factory=dict)
+    #: what programs carry in their environment
+    mark: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -80,19 +96,21 @@ def run(
     *,
     content_type: str = TEXT,
     on_output: Callable[[bytes], None] | None = None,
+    host: Host | None = None,
 ) -> Trial:
     """Run the program over these messages; call it from the main thread.
 
     A None among them says that there is nothing just now, after a moment's wait: so a service
     answers while its input is being typed. `on_output` gets each message as it comes.
 
-    Its folder is a temporary one, unless the definition names another.
+    Its folder is a temporary one or the host's, unless the definition names another. On a host,
+    whatever it began is ended with it.
     """
     trial = Trial(on_output=on_output)
     began = monotonic()
     with (
-        tempfile.TemporaryDirectory(prefix="sb-try-", ignore_cleanup_errors=True) as scratch,
-        _desk(definition, scratch) as desk,
+        _scratch(host) as scratch,
+        _desk(definition, scratch, host) as desk,
     ):
         if desk.problem:
             trial.runs.append(Run(problem=desk.problem))
@@ -109,10 +127,28 @@ class _Desk:
     loop: EventLoop
     launcher: Launcher
     problem: str
+    host: Host | None
+
+    def allowed(self, timeout_s: float | None) -> tuple[float | None, str]:
+        """Return how long a program may take, and what is said of one that takes longer."""
+        longest_s = self.host.longest_s if self.host else None
+        if longest_s is not None and (timeout_s is None or timeout_s > longest_s):
+            return longest_s, f"no end within {longest_s:g} s, the longest that a try takes"
+        return timeout_s, f"no answer within {timeout_s or 0:g} s (timeout)"
+
+    def most_bytes(self, limit: int) -> int:
+        """Return how much it may write."""
+        return min(limit, self.host.most_bytes) if self.host else limit
+
+
+def _scratch(host: Host | None) -> AbstractContextManager[str]:
+    if host is not None:
+        return nullcontext(host.scratch)
+    return tempfile.TemporaryDirectory(prefix="sb-try-", ignore_cleanup_errors=True)
 
 
 @contextmanager
-def _desk(definition: ProcessDefinition, scratch: str) -> Iterator[_Desk]:
+def _desk(definition: ProcessDefinition, scratch: str, host: Host | None) -> Iterator[_Desk]:
     """Prepare what programs are started with, from their folder."""
     folder = definition.cwd or scratch
     env = environment(
@@ -121,10 +157,10 @@ def _desk(definition: ProcessDefinition, scratch: str) -> Iterator[_Desk]:
         stream="try",
         home=scratch,
         inherited=os.environ,
-        mark={},
+        mark=host.mark if host else {},
     )
     loop = EventLoop()
-    reaper = Reaper(loop, alone=False)
+    reaper = Reaper(loop, alone=host is not None)
     before = Path.cwd()
     try:
         problem = folder_problem(folder) or ""
@@ -136,14 +172,18 @@ def _desk(definition: ProcessDefinition, scratch: str) -> Iterator[_Desk]:
             reaper,
             found.words,
             env,
-            definition.limits.model_copy(update={"processes": None, "cpus": None}),
+            definition.limits if host else definition.limits.model_copy(update=_ON_THE_DESK),
             LogLines(),
+            run_as=host.run_as if host else None,
             sandbox=sandbox_of(definition, scratch),
+            cgroups=host.cgroups if host else {},
         )
         problem = problem or found.problem or launcher.problem() or ""
-        yield _Desk(loop, launcher, problem)
+        yield _Desk(loop, launcher, problem, host)
     finally:
         os.chdir(before)
+        if host is not None:
+            reaper.end_all()
         reaper.close()
         loop.close()
 
@@ -176,7 +216,9 @@ class _Singles:
         env = message_environment(
             message_id=self._ids.next(), attempt=1, content_type=self._content_type, traceparent=""
         )
-        limit = self._definition.max_output_bytes  # what is large would be an object
+        limit = self._desk.most_bytes(
+            self._definition.max_output_bytes
+        )  # what is large would be an object
 
         def collect(data: bytes) -> None:
             nonlocal output
@@ -196,7 +238,7 @@ class _Singles:
         except CannotRunError as error:
             this.problem = str(error)
             return False
-        _serve(self._desk.loop, child, this, self._definition.timeout)
+        _serve(self._desk.loop, child, this, *self._desk.allowed(self._definition.timeout))
         if this.ok:
             declared = self._definition.output_content_type or self._content_type
             body, _ = from_stdout(bytes(output), declared)
@@ -204,12 +246,12 @@ class _Singles:
         return True
 
 
-def _serve(loop: EventLoop, child: Child, this: Run, timeout_s: float | None) -> None:
+def _serve(loop: EventLoop, child: Child, this: Run, timeout_s: float | None, late: str) -> None:
     """Wait until the program is over, ending it when it takes too long."""
     began = monotonic()
 
     def overdue() -> None:
-        this.problem = f"no answer within {timeout_s:g} s (timeout)"
+        this.problem = late
         child.end()
 
     timer = loop.call_later(timeout_s, overdue) if timeout_s else None
@@ -232,7 +274,7 @@ class _Service:
         self._definition = definition
         self._trial = trial
         self._run = Run()
-        self._early = 0
+        self._early = self._came_bytes = 0
         self._since = monotonic()
         self._closed = False
         self._fed_all = False
@@ -257,8 +299,8 @@ class _Service:
             self._worker.pid, settle_s=self._definition.settle_s, strays=list
         )
         self._desk.loop.call_soon(self._look)
-        _serve(self._desk.loop, self._worker.child, self._run, None)
-        self._run.problem = self._worker.cut or self._shortcoming()
+        _serve(self._desk.loop, self._worker.child, self._run, *self._desk.allowed(None))
+        self._run.problem = self._run.problem or self._worker.cut or self._shortcoming()
         late = len(self._trial.outputs) - self._early
         self._trial.held_back = self._trial.inputs > 0 and self._early == 0 and late > 0
 
@@ -315,6 +357,10 @@ class _Service:
     def _output(self, data: bytes) -> None:
         self._since = monotonic()
         if self._worker.cut:
+            return
+        self._came_bytes += len(data)
+        if self._came_bytes > (most := self._desk.most_bytes(self._came_bytes)):
+            self._worker.cut_off(f"more than {most} bytes of output", at_once=True)
             return
         try:
             self._trial.take(self._decoder.feed(data))

@@ -9,6 +9,8 @@ from itertools import pairwise
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from pydantic import BaseModel
+
 from manager import dead_letters, permissions
 from manager.events import Event
 from manager.model import EVERY, Backlog, Chosen, DeadLetter, Operation, StreamRate
@@ -16,7 +18,7 @@ from manager.people import People
 from manager.tap import Tap
 from streams import control, names, tls
 from streams.broker import BrokerThread, Channel, Session, topology
-from streams.control import Assignment
+from streams.control import Assignment, TrialAsked
 from streams.errors import BrokerError
 from streams.management import Management
 from streams.message import Message
@@ -262,8 +264,15 @@ class ManagerBroker:
 
     def assign(self, assignment: Assignment) -> bool:
         """Send a node its wanted set; say whether its agent's queue is there to take it."""
-        message = Message(control.encode(assignment), content_type="application/json")
-        key = control.assignment_key(assignment.node)
+        return self._tell(assignment.node, assignment)
+
+    def ask_trial(self, asked: TrialAsked) -> bool:
+        """Ask a node to try a program; say whether its agent's queue is there to take it."""
+        return self._tell(asked.node, asked)
+
+    def _tell(self, node: str, said: BaseModel) -> bool:
+        message = Message(control.encode(said), content_type="application/json")
+        key = control.assignment_key(node)
         return self._thread.call(
             lambda session: session.publish(names.CONTROL_EXCHANGE, message, routing_key=key)
         )

@@ -15,6 +15,8 @@ _PAGE = 1000
 #: the broker first.
 CONNECT_S = 3.5
 ANSWER_S = 20.0
+#: A program that is tried may take its time.
+TRIED_S = 60.0
 
 Json = dict[str, Any]
 Objects = list[Json]
@@ -111,6 +113,11 @@ class ManagerClient:
         """
         path = "process_definition/?temporary=true" if temporary else "process_definition/"
         return int(self._json("POST", path, document)["id"])
+
+    def try_definition(self, body: Mapping[str, Any]) -> Json:
+        """Have a definition tried on a node, over a message; return what came of it."""
+        found = self._send("POST", "process_definition/try/", body, within_s=TRIED_S)
+        return self._content(found)
 
     def update_definition(self, definition_id: int, document: Mapping[str, Any]) -> Json:
         """Make a new version of a process definition; return it."""
@@ -282,18 +289,27 @@ class ManagerClient:
         return self._send("POST", path, body).status_code == httpx.codes.CREATED
 
     def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
-        answer = self._send(method, path, body)
+        return self._content(self._send(method, path, body))
+
+    def _content(self, answer: httpx.Response) -> Json:
         try:
             content: Json = answer.json() if answer.content else {}
         except ValueError:
             raise self._not_ours(answer) from None
         return content
 
-    def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        *,
+        within_s: float = ANSWER_S,
+    ) -> httpx.Response:
         if not self._alive:
             self._request("GET", f"{self._url}/healthz", None, within_s=CONNECT_S)
             self._alive = True
-        answer = self._request(method, path, body, within_s=ANSWER_S)
+        answer = self._request(method, path, body, within_s=within_s)
         if not answer.is_success:
             raise self._refused(answer)
         return answer

@@ -37,6 +37,7 @@ class NodeView:
     silent_s: float = 0.0
     lasts_until: datetime | None = None
     closing: bool = False
+    tries: bool = False
 
     def offers_application(self, application: str) -> bool:
         """Say whether operations on `application` may run here; `any` is never a pinned one."""

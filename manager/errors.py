@@ -35,6 +35,10 @@ class StoreUnavailableError(StreamsError):
     """The database doesn't answer. Waiting may help."""
 
 
+class NoAnswerError(StreamsError):
+    """A node was asked and said nothing in time."""
+
+
 class BackupError(StreamsError):
     """A backup that can't be made, or a file that is none that can be used."""
 

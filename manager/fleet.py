@@ -163,6 +163,7 @@ def _view(name: str, seen: _Seen, now_s: float) -> NodeView:
         incarnation=said.incarnation,
         term=said.term,
         reports=said.operators,
+        tries=said.tries,
     )
 
 

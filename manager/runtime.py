@@ -41,9 +41,11 @@ from manager.reconcile.memory import Memory
 from manager.reconcile.plan import Observed, Plan, plan
 from manager.replays.state import ReplayState
 from manager.teller import Teller, TellerStore
+from manager.trials import Trials
 from manager.watch import BrokerWatch
 from streams import names
-from streams.control import LATE_S
+from streams.control import LATE_S, TrialTold
+from streams.definition import ProcessDefinition
 from streams.errors import BrokerError, ControlError, StreamsError
 from streams.settings import Settings
 
@@ -86,6 +88,7 @@ class Runtime:
         self._lease = Lease(store)
         self._fleet = Fleet()
         self.broker = ManagerBroker(settings, self._hear)
+        self._trials = Trials(self.broker.ask_trial)
         self.place = ArchivePlace(settings)
         self._watch = BrokerWatch(settings, self.broker.management, self.poke)
         self._applier = Applier(self.broker, self._watch)
@@ -176,6 +179,17 @@ class Runtime:
         """Return how many queues outside collect each of these streams."""
         return stream_consumers(streams, self._view())
 
+    def try_out(self, definition: ProcessDefinition, body: bytes, content_type: str) -> TrialTold:
+        """Have a program tried on a node; return what came of it, within a minute.
+
+        Raises:
+            ConflictError: no node can try it now.
+            NoAnswerError: the node said nothing in time.
+            BrokerError: the broker is away.
+        """
+        added = {record.name: record for record in self._store.list_nodes()}
+        return self._trials.make(self._node_views(added), definition, body, content_type)
+
     def leads(self) -> bool:
         """Say whether this manager is the one that decides."""
         return self._term is not None
@@ -199,7 +213,10 @@ class Runtime:
 
     def _hear(self, routing_key: str, raw: bytes) -> None:
         try:
-            if self._fleet.hear(routing_key, raw):
+            _, node, kind = routing_key.split(".", 2)
+            if kind == "tried":
+                self._trials.hear(node, raw)
+            elif self._fleet.hear(routing_key, raw):
                 self.poke()
         except (ControlError, ValueError) as error:
             log.warning("a node was not understood", routing_key=routing_key, error=str(error))
@@ -245,11 +262,7 @@ class Runtime:
         self._archives = self._store.list_archives()
         added = {record.name: record for record in self._store.list_nodes()}
         self._ensure(operations)
-        nodes = [
-            replace(view, state=added[view.name].state(view.state))
-            for view in self._fleet.views()
-            if view.name in added
-        ]
+        nodes = self._node_views(added)
         load = self._board.load(self._fleet.reports(), operation_depths(self._read_depths()))
         made = self._planned(self._observed(operations, nodes, added.keys(), load, about))
         problems: list[str] = []
@@ -296,6 +309,13 @@ class Runtime:
             objects=self._objects,
             machines=replace(about, term=self._term or 0),
         )
+
+    def _node_views(self, added: Mapping[str, NodeRecord]) -> list[NodeView]:
+        return [
+            replace(view, state=added[view.name].state(view.state))
+            for view in self._fleet.views()
+            if view.name in added
+        ]
 
     def _refresh_s(self) -> float:
         return REFRESH_S if self._watch.live and self._watch.whole else LOOK_S

@@ -22,6 +22,8 @@ from manager.people import People
 from manager.store import Store
 from manager.tap import Tap
 from manager.users import Users
+from streams.control import TrialTold
+from streams.definition import ProcessDefinition
 from streams.message import Message
 
 
@@ -148,6 +150,9 @@ class Runtime(Protocol):
 
     def logs(self, operation: str) -> Sequence[LogEntry]:
         """Return the last lines of an operation's stderr, oldest first."""
+
+    def try_out(self, definition: ProcessDefinition, body: bytes, content_type: str) -> TrialTold:
+        """Have a program tried on a node; return what came of it. It waits for that."""
 
     def metrics(self) -> bytes:
         """Return everything counted, as Prometheus reads it."""

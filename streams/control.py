@@ -5,16 +5,18 @@ twice is saying it once. A **heartbeat** is what a node is and does. Unknown fie
 so that a newer side may say more; another major version is refused (the manager shows such a
 node as `outdated`).
 
-Routing keys: `to.<node>` for assignments, `from.<node>.heartbeat` and `from.<node>.log` for what
-nodes say. A node's broker user may use no others (topic permissions).
+A **trial** is a definition that somebody wants tried on a node, once, before it is saved.
+
+Routing keys: `to.<node>` for assignments and trials, `from.<node>.heartbeat`, `from.<node>.log` and
+`from.<node>.tried` for what nodes say. A node's broker user may use no others (topic permissions).
 """
 
 import json
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from streams.access import ObjectStore
 from streams.definition import Limits, ProcessDefinition
@@ -27,6 +29,9 @@ LATE_S = 6.0
 LOST_S = 15.0
 #: What a node offers that takes any application without an image of its own.
 ANY_APPLICATION = "any"
+#: The longest that a program is tried, in seconds; the most that it is given, and that is shown.
+TRIAL_S = 30.0
+TRIAL_BYTES = 64 * 1024
 
 
 class OperatorState(StrEnum):
@@ -50,6 +55,17 @@ def _known(model: type[BaseModel], raw: object) -> object:
     return {name: value for name, value in raw.items() if name in model.model_fields}
 
 
+def _of_a_newer_manager(value: object) -> object:
+    # a definition is checked to the letter where people write it; here it is checked already
+    definition = _known(ProcessDefinition, value)
+    if isinstance(definition, dict) and "limits" in definition:
+        definition["limits"] = _known(Limits, definition["limits"])
+    return definition
+
+
+_Definition = Annotated[ProcessDefinition, BeforeValidator(_of_a_newer_manager)]
+
+
 class Assigned(_Said):
     """One operation as an agent has to run it.
 
@@ -59,7 +75,7 @@ class Assigned(_Said):
 
     operation: str
     revision: int
-    definition: ProcessDefinition
+    definition: _Definition
     input_stream: str
     output_stream: str
     instances: int = 1
@@ -67,15 +83,6 @@ class Assigned(_Said):
     drain_s: float = 30.0
     #: keys travel with the assignment, so that none is in an image
     objects: ObjectStore = ObjectStore()
-
-    @field_validator("definition", mode="before")
-    @classmethod
-    def _of_a_newer_manager(cls, value: object) -> object:
-        # a definition is checked to the letter where people write it; here it is checked already
-        definition = _known(ProcessDefinition, value)
-        if isinstance(definition, dict) and "limits" in definition:
-            definition["limits"] = _known(Limits, definition["limits"])
-        return definition
 
 
 class Assignment(_Said):
@@ -132,6 +139,8 @@ class Heartbeat(_Said):
     memory_bytes: int | None = None
     memory_total_bytes: int | None = None
     operators: tuple[OperatorReport, ...] = ()
+    #: whether it takes trials; older agents don't say
+    tries: bool = False
 
 
 class LogLines(_Said):
@@ -143,6 +152,47 @@ class LogLines(_Said):
     at: float
     lines: tuple[str, ...]
     dropped: int = 0
+
+
+class TrialAsked(_Said):
+    """A program to be run once, over one message (base64) of at most `TRIAL_BYTES`."""
+
+    v: int = VERSION
+    kind: Literal["try"] = "try"
+    trial: str
+    node: str
+    definition: _Definition
+    body: str
+    content_type: str
+
+
+class TrialOutput(_Said):
+    """A message that came out: its beginning (base64), and how long it is as a whole."""
+
+    body: str
+    size_bytes: int
+
+
+class TrialTold(_Said):
+    """What came of a trial: `problem` says why it couldn't be made; else the rest is there.
+
+    `outcome` is what an operation would do about it, `reason` why the program failed, or empty.
+    `outputs` are the first ones, `output_messages` how many there were.
+    """
+
+    v: int = VERSION
+    trial: str
+    node: str
+    problem: str = ""
+    ok: bool = False
+    outputs: tuple[TrialOutput, ...] = ()
+    output_messages: int = 0
+    exit_status: str | None = None
+    reason: str = ""
+    outcome: str = ""
+    stderr: str = ""
+    duration_s: float = 0.0
+    held_back: bool = False
 
 
 SaidT = TypeVar("SaidT", bound=_Said)
@@ -161,6 +211,11 @@ def heartbeat_key(node: str) -> str:
 def log_key(node: str) -> str:
     """Return the routing key of a node's stderr lines."""
     return f"from.{node}.log"
+
+
+def trial_key(node: str) -> str:
+    """Return the routing key of what a node tells of a trial."""
+    return f"from.{node}.tried"
 
 
 #: What the manager binds its queue with.

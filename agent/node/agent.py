@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from agent.node.assignments import accepted
+from agent.node.assignments import accepted, asked_trial
 from agent.node.link import Link
 from agent.node.load import Load, memory_bytes
 from agent.node.logs import LogBook
@@ -17,9 +17,11 @@ from streams.control import (
     HEARTBEAT_S,
     Heartbeat,
     LogLines,
+    TrialTold,
     encode,
     heartbeat_key,
     log_key,
+    trial_key,
 )
 from streams.errors import ControlError
 
@@ -40,7 +42,9 @@ class NodeAgent:
     def __init__(self, ground: Ground) -> None:
         self._config = ground.config
         self._loop = EventLoop()
-        self._operators = Operators(self._loop, ground, on_change=self._changed, on_log=self._noted)
+        self._operators = Operators(
+            self._loop, ground, on_change=self._changed, on_log=self._noted, on_told=self._told
+        )
         self._link = Link(
             self._loop,
             ground.config,
@@ -115,6 +119,9 @@ class NodeAgent:
 
     def _assigned(self, body: bytes) -> None:
         try:
+            if (asked := asked_trial(body, node=self._config.name)) is not None:
+                self._operators.try_out(asked)
+                return
             assignment = accepted(
                 body,
                 node=self._config.name,
@@ -163,8 +170,13 @@ class NodeAgent:
             memory_bytes=used,
             memory_total_bytes=total,
             operators=self._operators.reports(),
+            tries=True,
         )
         self._link.publish(heartbeat_key(self._config.name), encode(heartbeat))
+
+    def _told(self, told: TrialTold) -> None:
+        if self._link.can_send:  # who asked waits for a bounded time
+            self._link.publish(trial_key(self._config.name), encode(told))
 
     def _noted(self, operation: str, lines: tuple[str, ...], dropped: int) -> None:
         self._logs.add(operation, lines, dropped)

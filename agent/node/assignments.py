@@ -1,8 +1,8 @@
-"""Which assignments an agent follows. Pure."""
+"""Which assignments an agent follows, and which trials it makes. Pure."""
 
 from dataclasses import replace
 
-from streams.control import Assigned, Assignment, decode
+from streams.control import Assigned, Assignment, TrialAsked, as_object, decode
 from streams.errors import ControlError
 
 
@@ -26,6 +26,20 @@ def accepted(
         )
     told = [_seen_from(services_host, assigned) for assigned in assignment.operations]
     return assignment.model_copy(update={"operations": tuple(told)})
+
+
+def asked_trial(raw: bytes, *, node: str) -> TrialAsked | None:
+    """Return the trial that is asked of this node; None: it is something else.
+
+    Raises:
+        ControlError: it can't be understood.
+    """
+    if as_object(raw).get("kind") != "try":
+        return None
+    asked = decode(TrialAsked, raw)
+    if asked.node != node:
+        raise ControlError(f"a trial for node {asked.node!r}: refused")
+    return asked
 
 
 def _seen_from(services_host: str | None, assigned: Assigned) -> Assigned:

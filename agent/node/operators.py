@@ -8,11 +8,12 @@ from agent.node.place import Place, why_ended
 from agent.node.plan import Act, Drain, Restart, Start, plan
 from agent.node.pool import Ground, Pool
 from agent.node.process import OperatorProcess, Said
+from agent.node.trials import OnTold, Trials
 from agent.protocol import Drain as DrainLine
-from agent.protocol import Log, Report
+from agent.protocol import Log, Report, Tried
 from agent.protocol import Start as StartLine
 from streams.broker import EventLoop
-from streams.control import Assigned, OperatorReport
+from streams.control import Assigned, OperatorReport, TrialAsked
 
 log = logging.getLogger(__name__)
 
@@ -28,16 +29,24 @@ class Operators:
     """The places of this node, and what brings them to the wanted set.
 
     `on_change` is called when a report's state or reason changed, `on_log` with an operation, lines
-    of its program's stderr and how many were dropped before them.
+    of its program's stderr and how many were dropped before them, `on_told` with what came of a
+    trial.
     """
 
     def __init__(
-        self, loop: EventLoop, ground: Ground, *, on_change: Callable[[], None], on_log: OnLog
+        self,
+        loop: EventLoop,
+        ground: Ground,
+        *,
+        on_change: Callable[[], None],
+        on_log: OnLog,
+        on_told: OnTold,
     ) -> None:
         self._loop, self._on_change, self._on_log = loop, on_change, on_log
         self._pool = Pool(
             loop, ground, on_said=self._heard, on_ended=self._ended, on_room=self.converge
         )
+        self._trials = Trials(loop, self._pool, ground.config.name, on_told)
         self._wanted: tuple[Assigned, ...] = ()
         self._places: dict[int, Place] = {}
         self._by_process: dict[int, Place] = {}
@@ -70,6 +79,10 @@ class Operators:
             if place.process is not None and before.objects != place.assigned.objects:
                 place.process.say(StartLine(assigned=place.assigned))  # S3's keys may change
         self.converge()
+
+    def try_out(self, asked: TrialAsked) -> None:
+        """Try a program, beside what runs here."""
+        self._trials.ask(asked)
 
     def connected(self, *, is_up: bool) -> None:
         """Say whether the broker can be reached: operators are started only while it can."""
@@ -150,6 +163,8 @@ class Operators:
     def _heard(self, process: OperatorProcess, said: Said) -> None:
         place = self._by_process.get(process.number)
         match said:
+            case Tried(told=told):
+                self._trials.heard(process, told)
             case Report(report=report) if place is not None:
                 before, place.said = place.said, report
                 if before is None or (before.state, before.reason) != (report.state, report.reason):
@@ -159,9 +174,10 @@ class Operators:
 
     def _ended(self, process: OperatorProcess, status: int) -> None:
         place = self._by_process.pop(process.number, None)
-        if place is None:
-            return
         why = process.fault or why_ended(status, process.stderr[-1] if process.stderr else "")
+        if place is None:
+            self._trials.ended(process, why)
+            return
         if place.draining:
             log.info("%s: gone (%s)", _label(place), why)
             del self._places[place.number]

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from agent.node.cgroups import Cgroups
 from agent.node.config import AgentConfig
 from agent.node.isolation import Isolation, end_marked
-from agent.node.process import OnSaid, OperatorProcess, Said, environment
+from agent.node.process import OPERATOR, TRIAL, OnSaid, OperatorProcess, Said, environment
 from agent.node.scratch import Scratch
-from agent.protocol import BEAT_S, MARK_VARIABLE, Connect, Ready
+from agent.protocol import BEAT_S, MARK_VARIABLE, Connect, Ready, Try
 from streams.backoff import backoff_s
 from streams.broker import EventLoop
+from streams.control import TrialAsked
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,24 @@ class Pool:
             taken = self._start()
         return taken
 
+    def take_trial(self, asked: TrialAsked) -> OperatorProcess:
+        """Return a process that tries a program, and ends.
+
+        Raises:
+            OSError: the system couldn't start one.
+        """
+        process = self._spawn(TRIAL)
+        process.say(
+            Try(
+                asked=asked,
+                scratch=str(process.folder),
+                mark=self._ground.isolation.mark(process.number),
+                cgroups=self._ground.cgroups.paths(process.number),
+                run_as=self._ground.run_as,
+            )
+        )
+        return process
+
     def keep_spare(self) -> None:
         """Have a process in spare, imported and connected."""
         if self._spare is None and self._room() and time.monotonic() >= self._spare_due:
@@ -126,10 +145,10 @@ class Pool:
     def _room(self) -> bool:
         return sum(not process.ready for process in self._processes.values()) < STARTING
 
-    def _start(self) -> OperatorProcess:
+    def _spawn(self, module: str) -> OperatorProcess:
         self._numbers += 1
         folder = self._ground.scratch.make(self._numbers)
-        config, isolation = self._ground.config, self._ground.isolation
+        isolation = self._ground.isolation
         mark = isolation.mark(self._numbers)
         process = OperatorProcess(
             self._loop,
@@ -138,20 +157,25 @@ class Pool:
             environment=environment({MARK_VARIABLE: mark} if mark else {}, folder),
             folder=folder,
             on_said=self._heard,
+            module=module,
         )
         self._processes[process.pid] = process
+        self._loop.call_later(READY_S, lambda: self._check_ready(process))
+        return process
+
+    def _start(self) -> OperatorProcess:
+        process, config = self._spawn(OPERATOR), self._ground.config
         process.say(
             Connect(
                 amqp_urls=config.amqp_urls,
                 node=config.name,
-                scratch=str(folder),
+                scratch=str(process.folder),
                 beat_s=BEAT_S,
-                mark=mark,
-                cgroups=self._ground.cgroups.paths(self._numbers),
+                mark=self._ground.isolation.mark(process.number),
+                cgroups=self._ground.cgroups.paths(process.number),
                 run_as=self._ground.run_as,
             )
         )
-        self._loop.call_later(READY_S, lambda: self._check_ready(process))
         return process
 
     def _check_ready(self, process: OperatorProcess) -> None:

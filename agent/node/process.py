@@ -13,12 +13,12 @@ from typing import Annotated
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 import agent
-from agent.protocol import Alive, Log, Ready, Report
+from agent.protocol import Alive, Log, Ready, Report, Tried
 from streams.broker import EventLoop
 
 log = logging.getLogger(__name__)
 
-COMMAND = ("-P", "-m", "agent.operator")
+OPERATOR, TRIAL = "agent.operator", "agent.trying"
 #: What an operator gets of our environment: no secrets, and its programs could read them there.
 _PASSED_ON = ("PATH", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONPATH")
 _READ_BYTES = 64 * 1024
@@ -28,7 +28,7 @@ _STDERR_LINES = 5
 #: end itself by the same signal, and resets that signal's handler first, which SIGKILL hasn't.
 _WRAPPED_KILLED = "unshare: sigprocmask unblock failed"
 
-Said = Ready | Report | Log | Alive
+Said = Ready | Report | Log | Alive | Tried
 _SAID: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="kind")])
 OnSaid = Callable[["OperatorProcess", Said], None]
 
@@ -94,7 +94,7 @@ class _Pipe:
 
 
 class OperatorProcess:
-    """A process of `agent.operator`, by `posix_spawn` from the main thread.
+    """A process of `agent.operator` (or of `agent.trying`), by `posix_spawn` from the main thread.
 
     The kernel ties it to the thread that starts it (`PR_SET_PDEATHSIG`), so only that will do.
     """
@@ -108,6 +108,7 @@ class OperatorProcess:
         environment: Mapping[str, str],
         folder: Path,
         on_said: OnSaid,
+        module: str = OPERATOR,
     ) -> None:
         self.number = number
         self.folder = folder
@@ -120,7 +121,7 @@ class OperatorProcess:
         self.stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._loop, self._on_said = loop, on_said
         self._waiting = b""
-        command = [*prefix, sys.executable, *COMMAND]
+        command = [*prefix, sys.executable, "-P", "-m", module]
         self.pid, self._stdin, stdout, stderr = _spawn(command, environment)
         self._inner_pid = None if prefix else self.pid
         self._stdin_open = True

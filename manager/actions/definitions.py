@@ -1,10 +1,12 @@
 """Process definitions: everybody's own."""
 
 from manager.actions.noting import note
+from manager.errors import InvalidError
 from manager.model import Definition, User
 from manager.roles import must_make, sees
 from manager.services import Services
 from streams.application import appliance_of
+from streams.control import TRIAL_BYTES, TrialTold
 from streams.definition import ProcessDefinition
 
 
@@ -42,3 +44,14 @@ def delete_definition(services: Services, user: User, number: int) -> None:
     must_make(user)
     services.store.delete_definition(number, owner=sees(user))
     note(services, user, "definition.removed", str(number))
+
+
+def try_definition(
+    services: Services, user: User, definition: ProcessDefinition, body: bytes, content_type: str
+) -> TrialTold:
+    """Run a definition's program once over a message, on a node; nothing is saved."""
+    must_make(user)
+    if len(body) > TRIAL_BYTES:
+        raise InvalidError([f"message: {len(body)} bytes: a try takes {TRIAL_BYTES} at most"])
+    note(services, user, "trial.asked", definition.name, program=definition.exec[:200])
+    return services.runtime.try_out(definition, body, content_type)

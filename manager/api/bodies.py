@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from base64 import b64decode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -32,7 +33,7 @@ from manager.options import (
 )
 from manager.replays.speed import Speed, SpeedError
 from manager.replays.state import ReplayState
-from streams.control import ANY_APPLICATION
+from streams.control import ANY_APPLICATION, TRIAL_BYTES
 from streams.definition import ProcessDefinition, problem
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -73,6 +74,38 @@ class DefinitionBody(Strict):
     """A process definition."""
 
     definition: ProcessDefinition
+
+
+class TryBody(Strict):
+    """A process definition and the message to try it with: as text, or any bytes as base64."""
+
+    definition: ProcessDefinition
+    message: Annotated[str, Field(max_length=TRIAL_BYTES)] | None = None
+    message_base64: Annotated[str, Field(max_length=2 * TRIAL_BYTES)] | None = None
+    content_type: Annotated[str, Field(max_length=255)] | None = None
+
+    @model_validator(mode="after")
+    def _one_message(self) -> Self:
+        if self.message is not None and self.message_base64 is not None:
+            raise ValueError("message_base64: the message is there as text already")
+        try:
+            b64decode(self.message_base64 or "", validate=True)
+        except ValueError:
+            raise ValueError("message_base64: isn't base64") from None
+        return self
+
+    @property
+    def kind(self) -> str:
+        """The message's content type."""
+        usual = "text/plain" if self.message_base64 is None else "application/octet-stream"
+        return self.content_type or usual
+
+    @property
+    def body(self) -> bytes:
+        """The message's bytes."""
+        if self.message_base64 is not None:
+            return b64decode(self.message_base64, validate=True)
+        return (self.message or "").encode()
 
 
 class StreamBody(Strict):
@@ -302,6 +335,7 @@ def takes(kind: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
 #: Every body, for the OpenAPI schema.
 KINDS: Sequence[type[BaseModel]] = (
     DefinitionBody,
+    TryBody,
     StreamBody,
     ArchiveBody,
     ReplayBody,

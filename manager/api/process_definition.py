@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from manager.actions import definitions as actions
 from manager.api import views
 from manager.api.answers import Answer, Asked, made
-from manager.api.bodies import MAX_ID, Body, DefinitionBody, load, takes
+from manager.api.bodies import MAX_ID, Body, DefinitionBody, TryBody, load, parse, takes
 from manager.api.logins import Maker, Parts, Viewer
 from manager.changes import with_changes
 from manager.roles import sees
@@ -38,6 +38,17 @@ def create_definition(
     checked = _checked(raw)
     created = actions.create_definition(services, user, checked, temporary=temporary)
     return made(views.definition(created), created=True)
+
+
+@router.post("/try/", openapi_extra=takes(TryBody))
+def try_definition(user: Maker, services: Parts, raw: Body) -> Answer:
+    """Try a definition that needn't be registered: run it once over a message, on a node.
+
+    It takes a ready node that offers the application, and at most 30 s.
+    """
+    asked = parse(TryBody, raw)
+    told = actions.try_definition(services, user, asked.definition, asked.body, asked.kind)
+    return Answer(views.trial(told))
 
 
 @router.get("/{number}/")

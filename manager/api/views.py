@@ -24,11 +24,30 @@ from manager.nodes import Node
 from manager.people import StreamRights
 from manager.replays.state import Replay
 from streams.archive.keys import time_of
+from streams.control import TrialTold
 
 Json = dict[str, Any]
 
 #: How much of a dead letter's body is shown; all of it comes back with a redrive.
 SHOWN_BYTES = 16 * 1024
+
+
+def trial(told: TrialTold) -> Json:
+    """Show what came of a trial."""
+    return {
+        "node": told.node,
+        "ok": told.ok,
+        "outputs": [
+            {"body_base64": output.body, "size_bytes": output.size_bytes} for output in told.outputs
+        ],
+        "output_messages": told.output_messages,
+        "exit_status": told.exit_status,
+        "reason": told.reason,
+        "outcome": told.outcome,
+        "stderr": told.stderr,
+        "duration_s": told.duration_s,
+        "held_back": told.held_back,
+    }
 
 
 def definition(value: Definition) -> Json:

@@ -18,7 +18,7 @@ router = APIRouter(prefix="/activity")
 _AT_ONCE, _MOST = 50, 500
 #: What things there are that something happens to.
 KINDS: tuple[str, ...] = (
-    *("operation", "stream", "subscription", "archive", "replay", "definition"),
+    *("operation", "stream", "subscription", "archive", "replay", "definition", "trial"),
     *("node", "machine", "cloud", "image", "build", "user", "token"),
 )
 _Text = Annotated[str, Query(max_length=210, pattern="^[^\\x00]*$")]

@@ -46,6 +46,7 @@ _PLACES = {
 }
 _TITLES = {
     "archive": "The archive of",
+    "trial": "A trial of",
     "definition": "Process definition",
     "cloud": "Cloud",
     "image": "Image",
@@ -54,6 +55,7 @@ _TITLES = {
 _DEEDS = {
     "created": "was created",
     "added": "was added",
+    "asked": "was asked for",
     "removed": "was removed",
     "changed": "was changed",
     "revoked": "was revoked",

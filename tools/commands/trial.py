@@ -17,7 +17,7 @@ from streams.framing import Decoder, Framing, encode
 from tools import console
 
 if TYPE_CHECKING:
-    from agent.trial import Run, Trial
+    from agent.trial import Trial
 
 app = typer.Typer()
 
@@ -46,6 +46,7 @@ def try_(  # noqa: PLR0917 - a command line
     framing: Annotated[Framing, typer.Option(help="Of stdin and stdout.")] = Framing.LINES,
     whole: Annotated[bool, typer.Option("--whole", help="All of stdin is one message.")] = False,  # noqa: FBT002 - a flag
     content_type: Annotated[str | None, typer.Option(help="Of every message.")] = None,
+    on_node: Annotated[bool, typer.Option("--on-node", help="On a node that offers it.")] = False,  # noqa: FBT002
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,  # noqa: FBT002
 ) -> None:
     """Run a definition's program on stdin, exactly as an agent would; needs no broker.
@@ -55,9 +56,13 @@ def try_(  # noqa: PLR0917 - a command line
 
     Example: echo hello | streamboss try definition.json
 
+    With --on-node a node that offers the definition's application runs it, for at most 30 s a
+    message; the manager is asked, and nothing is registered.
+
     Example: streamboss try thumbnail.json --whole < picture.png > small.png
     """
     from agent import trial
+    from tools.commands.node_trial import try_on_node
 
     definition = _definition(file)
     expected = None if expect is None else _expected(expect, framing, whole=whole)
@@ -67,6 +72,10 @@ def try_(  # noqa: PLR0917 - a command line
     stdin = sys.stdin.fileno()
     messages = _one_message(stdin) if whole else _messages(stdin, framing)
     write = _as_json if as_json else _plainly(framing, whole=whole)
+    if on_node:
+        if expect is not None:
+            raise typer.BadParameter("--expect goes without --on-node, which cuts long outputs")
+        raise typer.Exit(try_on_node(definition, messages, kind, write, as_json=as_json))
     result = trial.run(definition, messages, content_type=kind, on_output=write)
     if as_json:
         console.put(json.dumps(_summary(result)))
@@ -146,10 +155,12 @@ def _as_json(body: bytes) -> None:
 
 
 def _summary(result: "Trial") -> dict[str, Any]:
+    from agent.judgement import reason
+
     runs = [
         {
             "exit_status": run.exit.label if run.exit else None,
-            "problem": _reason(run),
+            "problem": reason(run),
             "seconds": round(run.seconds, 6),
             "stderr": run.stderr,
         }
@@ -169,13 +180,15 @@ def _summary(result: "Trial") -> dict[str, Any]:
 
 
 def _tell(definition: ProcessDefinition, result: "Trial") -> None:
+    from agent.judgement import outcome, reason
+
     for text in filter(None, dict.fromkeys(run.stderr for run in result.runs)):
         console.say(text.rstrip("\n"))
     failed = [(n, run) for n, run in enumerate(result.runs, start=1) if not run.ok]
     single = definition.process_type is ProcessType.SINGLE and result.inputs > 0
     for number, run in failed[:_MOST_TOLD]:
         where = f"message {number}: " if single else ""
-        console.say(f"failed: {where}{_reason(run)}: {_then(definition, run)}")
+        console.say(f"failed: {where}{reason(run)}: {outcome(definition, run)}")
     if len(failed) > _MOST_TOLD:
         console.say(f"failed: {len(failed) - _MOST_TOLD} more")
     console.say(_timing(result, single=single))
@@ -183,33 +196,6 @@ def _tell(definition: ProcessDefinition, result: "Trial") -> None:
         console.say(f"note: {HELD_BACK}")
     elif _answers_one_to_one(definition, result):
         console.say(f"note: {ONE_TO_ONE}")
-
-
-def _reason(run: "Run") -> str:
-    if run.ok:
-        return ""
-    return run.problem or (run.exit.text if run.exit else "not started")
-
-
-def _then(definition: ProcessDefinition, run: "Run") -> str:
-    """Return what an operation would do about it."""
-    from agent.operator.run import Verdict, judge
-
-    failed = "the operation would be 'failed', its messages would wait"
-    if run.exit is None:
-        return failed
-    if definition.process_type is ProcessType.SERVICE:
-        return "an operation would start it again, and feed it again what it left undone"
-    retries = f"{definition.retries} more attempts, then the dead letters"
-    match Verdict.FAILED if run.problem else judge(run.exit.code):
-        case Verdict.CANNOT_RUN:
-            return failed
-        case Verdict.BAD:
-            return "no other attempt, the dead letters"
-        case Verdict.LATER:
-            return f"try again later; {retries}"
-        case _:
-            return retries
 
 
 def _timing(result: "Trial", *, single: bool) -> str:

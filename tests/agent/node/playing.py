@@ -254,19 +254,24 @@ class RunningAgent:
 
 @contextmanager
 def running_agent(
-    folder: Path, url: str, *, namespaces: bool = True, name: str = NODE, run_as: str = ""
+    folder: Path,
+    url: str,
+    *,
+    namespaces: bool = True,
+    name: str = NODE,
+    run_as: str = "",
+    config: str = "",
 ) -> Iterator[RunningAgent]:
-    """Run an agent for the length of a `with` block."""
-    config = folder / "agent.json"
-    config.write_text(
-        json.dumps({"name": name, "amqp_urls": [url], "scratch": str(folder / "scratch")})
-    )
-    config.chmod(0o600)
+    """Run an agent for the length of a `with` block, with a whole `config` or a plain one."""
+    path = folder / "agent.json"
+    plain = {"name": name, "amqp_urls": [url], "scratch": str(folder / "scratch")}
+    path.write_text(config or json.dumps(plain))
+    path.chmod(0o600)
     log = folder / f"agent-{secrets.token_hex(4)}.log"
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-c", _AGENT, str(config), "yes" if namespaces else "no", run_as],
+            [sys.executable, "-c", _AGENT, str(path), "yes" if namespaces else "no", run_as],
             env=env,
             cwd=folder,
             stdin=subprocess.DEVNULL,
