@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 
 from manager.api.problems import STATUS
 from manager.console import (
+    account,
     activity,
     archive,
     definitions,
@@ -28,6 +29,7 @@ from manager.console import (
     streams,
     tail,
     topology,
+    users,
     versions,
 )
 from manager.console.feed import Feed
@@ -55,6 +57,8 @@ _PLACES = (
     activity,
     nodes,
     machinery,
+    users,
+    account,
 )
 
 
@@ -85,7 +89,9 @@ class _Fresh(StaticFiles):
 
 async def _log_in_first(request: Request, _: Exception) -> Response:
     if "hx-request" in request.headers or request.url.path.endswith("/live/"):
-        return PlainTextResponse("log in first", HTTPStatus.UNAUTHORIZED, HEADERS)
+        # the whole page is loaded anew, and so leads to the login
+        headers = {**HEADERS, "HX-Refresh": "true"}
+        return PlainTextResponse("log in first", HTTPStatus.UNAUTHORIZED, headers)
     return RedirectResponse(login_place(request), HTTPStatus.SEE_OTHER, HEADERS)
 
 

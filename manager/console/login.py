@@ -7,8 +7,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from manager.console.pages import HEADERS, page
-from manager.console.visitor import Fields, Form, Here, Person, cookie_name
+from manager.console.visitor import Console, Fields, Form, Here, Person, cookie_name
 from manager.errors import UnauthorizedError
+from manager.model import User
 from manager.sessions import LONGEST
 
 router = APIRouter()
@@ -35,15 +36,7 @@ def log_in(request: Request, here: Here, fields: Fields) -> Response:
         return _again(request, HTTPStatus.UNAUTHORIZED, str(error), name, place)
     here.throttle.succeed(keys[0])
     answer = RedirectResponse(place, HTTPStatus.SEE_OTHER, HEADERS)
-    answer.set_cookie(
-        cookie_name(request),
-        here.sessions.open(user),
-        max_age=int(LONGEST.total_seconds()),
-        httponly=True,
-        samesite="lax",
-        # behind a proxy that ends TLS only the browser knows that it is there
-        secure="https" in {request.url.scheme, request.headers.get("origin", "").partition(":")[0]},
-    )
+    begin(request, here, user, answer)
     return answer
 
 
@@ -54,6 +47,19 @@ def log_out(request: Request, here: Here, person: Person, _: Form) -> Response:
     answer = RedirectResponse("/login/", HTTPStatus.SEE_OTHER, HEADERS)
     answer.delete_cookie(cookie_name(request))
     return answer
+
+
+def begin(request: Request, here: Console, user: User, answer: Response) -> None:
+    """Give the browser that asks a session of `user`, with its answer."""
+    answer.set_cookie(
+        cookie_name(request),
+        here.sessions.open(user),
+        max_age=int(LONGEST.total_seconds()),
+        httponly=True,
+        samesite="lax",
+        # behind a proxy that ends TLS only the browser knows that it is there
+        secure="https" in {request.url.scheme, request.headers.get("origin", "").partition(":")[0]},
+    )
 
 
 def _again(request: Request, status: HTTPStatus, problem: str, name: str, place: str) -> Response:

@@ -39,6 +39,8 @@ def test_a_password_is_asked_for_without_echo(typist: Typist, module_api: Api) -
     changed = typist.on_terminal("user", "password", "bea", answers="new one\nnew one\n")
     assert changed.returncode == 0, changed.stdout
     assert role(module_api, "bea", "new one") == "user"
+    typist.must("user", "role", "bea", "viewer")
+    assert role(module_api, "bea", "new one") == "viewer"
 
 
 @pytest.mark.parametrize("answers", ["\n", "one\nother\n"])

@@ -68,6 +68,17 @@ def password(name: _Name, *, generate: _Generate = False) -> None:
         console.put(text)
 
 
+@user.command("role")
+def role(name: _Name, role: Annotated[str, typer.Argument(help="viewer, user or admin.")]) -> None:
+    """Give a user another role, which counts at once.
+
+    Example: streamboss user role ada viewer
+    """
+    with console.manager() as manager:
+        manager.change_user(name, role=role)
+    console.say(f"user {name!r} has role {role!r}")
+
+
 @user.command("token")
 def token(name: _Name, *, label: Annotated[str, typer.Option(help="What it is for.")] = "") -> None:
     """Print a new token that logs a user in, for 'Authorization: Bearer TOKEN'.
