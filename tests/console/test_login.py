@@ -93,7 +93,7 @@ def test_another_password_ends_the_session_and_a_role_counts_at_once(
     log_in(http, served.add_user("ada", Role.USER))
     form = {"word": word(http), "name": "a"}
     served.request("PATCH", "/api/users/ada/", {"role": "viewer"})
-    assert http.post("/streams/", data=form).status_code == 403
+    assert http.post("/new/stream/", data=form).status_code == 403
     served.request("PATCH", "/api/users/ada/", {"password": "another"})
     assert http.get("/streams/").status_code == 303
 
