@@ -7,7 +7,7 @@ from manager.model import Role
 from tests.console.looking import People, obstacles, too_wide
 from tests.manager.serving import ADMIN, Api
 
-PAGES = ["/account/", "/users/", "/users/una/", "/users/una/remove/", "/new/user/"]
+PAGES = ["/account/", "/users/", "/users/una/", "/new/user/"]
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (360, True)])
@@ -17,9 +17,8 @@ def test_every_page_is_fit_for_everybody(
     served.add_user("una")
     label = "nightly <b>script</b> " + "x" * 78
     served.post("/api/users/una/tokens/", {"label": label})
-    token = served.get("/api/users/una/tokens/").json()["objects"][0]["id"]
     page = people.enter(width=width, dark=dark)
-    for path in [*PAGES, f"/users/una/tokens/{token}/revoke/"]:
+    for path in PAGES:
         page.goto(served.url + path)
         expect(page.locator("h1")).to_be_visible()
         assert obstacles(page) == [], path
