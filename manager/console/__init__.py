@@ -29,6 +29,7 @@ from manager.console import (
     streams,
     tail,
     topology,
+    trying,
     users,
     versions,
 )
@@ -51,6 +52,7 @@ _PLACES = (
     archive,
     operations,
     letters,
+    trying,
     definitions,
     versions,
     new,

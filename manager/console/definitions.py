@@ -24,6 +24,8 @@ from streams.errors import StreamsError
 router = APIRouter(prefix="/definitions")
 #: So many versions are on the definition's own page.
 _LATEST = 5
+#: So many streams are suggested.
+_MOST_STREAMS = 200
 _ORDERS = {
     "id": lambda d: d.id,
     "name": lambda d: d.definition.name.casefold(),
@@ -169,6 +171,7 @@ def _form(here: Here, changed: Definition | None = None) -> dict[str, Any]:
         "every_field": form_of.FIELDS,
         "first": form_of.FIRST,
         "offers": sorted(offers),
+        "streams": sorted(here.feed.look().streams)[:_MOST_STREAMS],
         "changed": changed,
         "users": users,
     }

@@ -42,6 +42,50 @@
     } catch { /* the bar above says when the manager doesn't answer */ }
   }
 
+  async function post(place) {
+    const body = new URLSearchParams(new FormData(form));
+    const answer = await fetch(place, { method: "POST", body, redirect: "manual" });
+    if (answer.type === "opaqueredirect") { throw new Error("your login is over: log in anew in another tab"); }
+    if (!answer.ok) { throw new Error("nothing was done: this page is older than your login, or the manager is busy; try again, or reload it"); }
+    return answer;
+  }
+
+  // `wait` is said meanwhile; what goes wrong is said in its place
+  async function ask(button, wait, work) {
+    const tried = document.getElementById("tried");
+    button.disabled = true;
+    tried.textContent = wait;
+    try {
+      await work(tried);
+    } catch (error) {
+      tried.textContent = error instanceof TypeError ? "the manager doesn't answer" : error.message;
+    }
+    button.disabled = false;
+  }
+
+  document.getElementById("try").addEventListener("click", (click) => {
+    ask(click.target, "running …", async (tried) => {
+      // the manager made it harmless
+      tried.innerHTML = await (await post(form.dataset.try)).text();
+    });
+  });
+  document.getElementById("sample-take").addEventListener("click", (click) => {
+    ask(click.target, "waiting for a message …", async (tried) => {
+      const told = await (await post(form.dataset.sample)).json();
+      tried.textContent = told.problem ?? "taken";
+      if (told.problem === undefined) {
+        form.elements.sample.value = told.sample;
+        form.elements.sample_as.value = told.as;
+      }
+    });
+  });
+
+  form.elements.sample_stream.addEventListener("keydown", (pressed) => {
+    if (pressed.key !== "Enter") { return; }
+    pressed.preventDefault();  // it would register the definition
+    document.getElementById("sample-take").click();
+  });
+
   form.addEventListener("input", (typed) => {
     touched.add(typed.target.name);
     clearTimeout(timer);
