@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from agent.node import run
-from streams.control import OperatorState
+from agent.protocol import Tried, Try
+from streams.control import OperatorState, TrialAsked
 from streams.errors import SettingsError
-from tests.agent.node.playing import Manager, assigned, definition, running_agent
+from tests.agent.node.playing import ROOT, Manager, assigned, definition, running_agent
 
 OTHER = "nobody"
 root = pytest.mark.skipif(os.geteuid() != 0, reason="root")
@@ -50,6 +53,31 @@ def test_programs_run_as_somebody_who_cannot_read_the_agents_file(
         assert mine.owner() == OTHER
         agent.signal()
         assert agent.process.wait(30) == 0
+
+
+@root
+@pytest.mark.parametrize("sandbox", ["none", "strict"])
+def test_a_trial_runs_as_that_user_in_the_folder_that_it_is_given(
+    folder: Path, sandbox: str
+) -> None:
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    shutil.chown(scratch, OTHER)
+    (folder / "agent.json").touch(0o600)
+    line = definition(f"touch mine; id -un; pwd; cat {folder}/agent.json", sandbox=sandbox)
+    asked = TrialAsked(trial="t", node="n", definition=line, body="", content_type="text/plain")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "agent.trying"],
+        input=Try(asked=asked, scratch=str(scratch), run_as=OTHER).model_dump_json().encode(),
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    told = Tried.model_validate_json(done.stdout.splitlines()[-1]).told
+    assert told.exit_status == "1"
+    assert "agent.json" in told.stderr, "it may not read the agent's file"
+    assert (scratch / "mine").owner() == OTHER
 
 
 @root
