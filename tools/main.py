@@ -80,6 +80,7 @@ HEADINGS = {
     "users": "Services and access",
     "activity": "Services and access",
     "backup": "Services and access",
+    "certificates": "Services and access",
 }
 #: How the shell's completion asks: the line so far.
 _COMPLETED = "_TYPER_COMPLETE_ARGS", "COMP_WORDS"
