@@ -1,6 +1,6 @@
 # Every command a developer types. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-long demo up down bench bench-guard lock
+.PHONY: help setup check format test test-long demo up down bench bench-guard lock sbom licences audit
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -59,3 +59,17 @@ bench-guard: setup ## did a change make the hot path slower? half a minute, on a
 lock: ## write requirements.lock anew from pyproject.toml
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.lock
+
+sbom: $(VENV)/.ready ## what is installed, with versions and licences: dist/sbom.json (CycloneDX)
+	@mkdir -p dist
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	  --output-file dist/sbom.json $(BIN)/python
+	@echo dist/sbom.json
+
+licences: sbom ## the licence of each installed package
+	@$(BIN)/python -c 'import json; print(*sorted("{name} {version}: ".format(**c) + \
+	  ", ".join(l.get("expression") or l["license"].get("id") or l["license"]["name"] \
+	  for l in c.get("licenses", ())) for c in json.load(open("dist/sbom.json"))["components"]), sep="\n")'
+
+audit: $(VENV)/.ready ## ask the database of known holes about each package; needs the internet
+	$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip

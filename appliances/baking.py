@@ -70,6 +70,11 @@ class Baking:
             except ProvisionError as error:
                 raise self._failed(machine, error) from error
             agent = stream_agent.is_on(shell)
+            with self.progress.step("record what went in"):
+                installing.record(
+                    shell,
+                    {"appliance": self.appliance, "content": self.content, "base": self.base.name},
+                )
             with self.progress.step("scrub"):
                 key = self.site.key.public.split()[1]
                 scrub(shell, [*self.secrets, key])

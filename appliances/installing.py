@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 _DONE = f"{STAGE}/done"
 VARIABLES = f"{IN_MEMORY}/env"
 _SHORT_S = 60
+#: What went into an image, for whoever looks at a machine of it.
+RECORD = "/usr/share/streamboss/image"
 _CLOUD_INIT_S = 600
 
 
@@ -53,6 +55,23 @@ def install(
                 f"mkdir -p {STAGE} && echo {step.digest} >>{_DONE} && sync {_DONE}",
                 timeout_s=_SHORT_S,
             )
+
+
+def record(shell: Shell, built_from: Mapping[str, str]) -> None:
+    """Leave on the machine what went into it: packages with versions, and what it was built from.
+
+    Raises:
+        CommandError: its disk is full, most likely.
+    """
+    text = "".join(f"{name}: {value}\n" for name, value in built_from.items())
+    shell.put_text(text, f"{RECORD}/built-from", mode=0o644)
+    shell.run(
+        f"cd {RECORD} && (dpkg-query --show || rpm --query --all) >packages 2>/dev/null;"
+        " for python in /opt/*/bin/python; do"
+        ' [ ! -x "$python" ] || "$python" -m pip list --format=freeze'
+        f" --disable-pip-version-check; done >{RECORD}/python",
+        timeout_s=_SHORT_S,
+    )
 
 
 def set_variables(shell: Shell, variables: Mapping[str, str]) -> None:

@@ -1,5 +1,6 @@
 """The manager's expected failures; `manager/api/problems.py` gives each one its HTTP status."""
 
+import math
 from collections.abc import Sequence
 
 from streams.errors import StreamsError
@@ -17,6 +18,14 @@ class ConflictError(StreamsError):
 
 class UnauthorizedError(StreamsError):
     """Nobody we know: no login, or a wrong one."""
+
+
+class ThrottledError(StreamsError):
+    """Too many wrong logins: the next one has to wait, in seconds."""
+
+    def __init__(self, pause_s: float) -> None:
+        self.pause_s = math.ceil(pause_s)
+        super().__init__(f"too many attempts: try again in {self.pause_s} s")
 
 
 class ForbiddenError(StreamsError):

@@ -6,7 +6,13 @@ from manager.api import create_app
 from manager.console import create_console
 from manager.services import Services
 
-_BY_TLS_ONLY = (b"strict-transport-security", b"max-age=31536000")
+_HSTS = b"strict-transport-security"
+_GUARDS = {
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    b"cache-control": b"no-store",
+}
 _OF_PROGRAMS = ("/api", "/healthz", "/readyz", "/metrics")
 
 
@@ -15,20 +21,23 @@ def create_front(services: Services) -> ASGIApp:
     api, console = create_app(services), create_console(services)
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope.get("scheme") == "https":
-            send = _for_https(send)
+        if scope["type"] == "http":
+            send = _guarded(send, https=scope.get("scheme") == "https")
         of_programs = scope.get("path", "").startswith(_OF_PROGRAMS)
         await (api if of_programs else console)(scope, receive, send)
 
     return front
 
 
-def _for_https(send: Send) -> Send:
-    """Let browsers remember that this host is reached by TLS only."""
+def _guarded(send: Send, *, https: bool) -> Send:
+    """Let browsers do nothing with an answer that says no more itself: it is no page of ours."""
+    always = {**_GUARDS, **({_HSTS: b"max-age=31536000"} if https else {})}
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], _BY_TLS_ONLY]
+            said = list(message["headers"])
+            known = {name.lower() for name, _ in said}
+            message["headers"] = said + [g for g in always.items() if g[0] not in known]
         await send(message)
 
     return sending

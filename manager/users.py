@@ -13,9 +13,10 @@ from collections import OrderedDict
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from manager.errors import ConflictError, UnauthorizedError
+from manager.errors import ConflictError, ThrottledError, UnauthorizedError
 from manager.model import Role, User
 from manager.store import Store
+from manager.throttle import Throttle
 from streams.names import name_problem
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ _REMEMBERED = 1000
 #: Verifications at once: each takes 64 MiB, and strangers may ask for them.
 _AT_ONCE = 2
 _TOKEN_BYTES = 32
+_KNOWN = 10_000
 
 
 class Users:
@@ -37,6 +39,9 @@ class Users:
         self._hasher = PasswordHasher()
         self._key = secrets.token_bytes(32)
         self._verified: OrderedDict[bytes, None] = OrderedDict()
+        self._throttle = Throttle()
+        #: who has logged in from where
+        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._lock = threading.Lock()
         self._preparing = threading.Lock()
         self._slots = threading.BoundedSemaphore(_AT_ONCE)
@@ -72,6 +77,43 @@ class Users:
         if login is None:
             self._hash_only(password)  # so that time doesn't tell who exists
         raise UnauthorizedError("user name or password is wrong")
+
+    def log_in(self, name: str, password: str, address: str) -> User:
+        """Return the user who has this name and password; who guesses has to wait.
+
+        Somebody who logged in from an address before isn't held up by those who guess elsewhere.
+
+        Args:
+            name: of the user.
+            password: the password.
+            address: where it comes from.
+
+        Raises:
+            UnauthorizedError: nobody has.
+            ThrottledError: too many were wrong.
+        """
+        keys = self._keys(name, address)
+        if pause_s := self._throttle.pause_s(*keys):
+            raise ThrottledError(pause_s)
+        try:
+            user = self.by_password(name, password)
+        except UnauthorizedError:
+            self._throttle.fail(*keys)
+            # a name is a stranger's text; and passwords are typed there by mistake
+            log.warning("a wrong login from %s", address or "somewhere")
+            raise
+        self._throttle.succeed(keys[0])
+        self._known[name, address] = None
+        if len(self._known) > _KNOWN:
+            self._known.popitem(last=False)
+        return user
+
+    def _keys(self, name: str, address: str) -> tuple[str, ...]:
+        if (name, address) in self._known:
+            return (f"user {name} at {address}",)
+        # through a proxy on this machine everybody has its address
+        own = address.startswith("127.") or address == "::1"
+        return (f"user {name}",) if own else (f"user {name}", f"address {address}")
 
     def by_token(self, token: str) -> User:
         """Return the user whom this token logs in.

@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 #: Larger outputs become objects, where a bucket for them is set.
 THRESHOLD_BYTES = 1024 * 1024
+#: What the keys of archives begin with.
+ARCHIVES = "archives/"
 #: boto3's own variables; the service's endpoint comes before the general one.
 _VARIABLES = {
     "endpoint_url": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
@@ -61,3 +63,15 @@ class ObjectStore:
     access: S3Access = field(default_factory=S3Access)
     bucket: str | None = None
     threshold_bytes: int = THRESHOLD_BYTES
+    #: where archives are: a reference leads nobody to another stream's
+    archive_bucket: str | None = None
+    #: the only buckets that references may name, beside that of outputs; empty: any
+    buckets: tuple[str, ...] = ()
+
+    def objection(self, bucket: str, key: str) -> str | None:
+        """Say why an operator, whose login may read it, mustn't fetch this object; None: it may."""
+        if bucket == self.archive_bucket and key.startswith(ARCHIVES):
+            return "an object reference into the archives: replay them instead"
+        if self.buckets and bucket not in {*self.buckets, self.bucket}:
+            return f"an object reference to bucket {bucket!r}, which isn't in STREAMBOSS_BUCKETS"
+        return None

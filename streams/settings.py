@@ -33,6 +33,8 @@ class Settings:
     #: where archives are, and where outputs go that became objects
     bucket: str | None = None
     object_bucket: str | None = None
+    #: the only buckets that references may name to operations, beside that one; empty: any
+    buckets: tuple[str, ...] = ()
     #: outputs of more bytes become objects; 0: none does
     object_threshold_bytes: int = THRESHOLD_BYTES
     #: how long such outputs are kept; None: until somebody removes them
@@ -71,6 +73,7 @@ class Settings:
             s3=_s3_access(written, env),
             bucket=values.get("STREAMBOSS_BUCKET") or None,
             object_bucket=values.get("STREAMBOSS_OBJECT_BUCKET") or None,
+            buckets=tuple(values.get("STREAMBOSS_BUCKETS", "").replace(",", " ").split()),
             object_threshold_bytes=THRESHOLD_BYTES if threshold is None else threshold,
             object_days=numbers["STREAMBOSS_OBJECT_DAYS"] or None,
         )
@@ -78,7 +81,9 @@ class Settings:
     @property
     def objects(self) -> ObjectStore:
         """What operators need of S3."""
-        return ObjectStore(self.s3, self.object_bucket, self.object_threshold_bytes)
+        return ObjectStore(
+            self.s3, self.object_bucket, self.object_threshold_bytes, self.bucket, self.buckets
+        )
 
     def need_amqp(self) -> tuple[str, ...]:
         """Return the broker's addresses.

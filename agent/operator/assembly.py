@@ -85,6 +85,7 @@ def assemble(
             transfers,
             fate,
             Health(loop, condition),
+            store=assigned.objects,
             folder=connect.scratch,
             programs=concurrency(definition),
         ),

@@ -10,6 +10,7 @@ from agent.operator.health import Health
 from agent.operator.intake import Intake, Item
 from agent.operator.spool import Spool
 from agent.operator.transfers import Transfers
+from streams.access import ObjectStore
 from streams.errors import (
     ObjectCancelledError,
     ObjectDamagedError,
@@ -44,6 +45,7 @@ class Fetching:
         fate: Fate,
         health: Health,
         *,
+        store: ObjectStore,
         folder: str,
         programs: int,
     ) -> None:
@@ -51,6 +53,8 @@ class Fetching:
         self._transfers = transfers
         self._fate = fate
         self.health = health
+        #: which objects may be fetched
+        self.store = store
         self._folder = folder
         self._programs = programs
         #: by tag, so that the first in line comes first, also after a failure
@@ -65,13 +69,14 @@ class Fetching:
         health.on_try = self.advance
 
     def read(self, item: Item) -> str | None:
-        """Read the reference, if it is one; return why it can't be."""
+        """Read the reference, if it is one; return why it can't be, or mustn't be followed."""
         if item.properties.content_type == OBJECT_REFERENCE:
             try:
                 item.reference = ObjectReference.parse(item.body)
             except ObjectReferenceError as error:
                 return str(error)
             item.size, item.ready = item.reference.size or 0, False
+            return self.store.objection(item.reference.bucket, item.reference.key)
         return None
 
     def add(self, item: Item) -> None:

@@ -73,6 +73,7 @@ class Operator:
         parts = self._parts
         parts.transfers.reach(objects.access)
         parts.storage.use(objects)
+        parts.fetching.store = objects
         for health in (parts.fetching.health, parts.storage.health):
             health.hasten()
 

@@ -28,11 +28,13 @@ def current_user(request: Request, services: Parts) -> User:
 
     Raises:
         UnauthorizedError: nobody we know.
+        ThrottledError: too many wrong passwords.
     """
     scheme, _, rest = request.headers.get("authorization", "").partition(" ")
     match scheme.lower():
         case "basic":
-            return services.users.by_password(*_name_and_password(rest.strip()))
+            address = request.client.host if request.client else ""
+            return services.users.log_in(*_name_and_password(rest.strip()), address)
         case "bearer":
             return services.users.by_token(rest.strip())
         case "":

@@ -32,6 +32,7 @@ _REFUSALS = {
     "413": "the body is too big",
     "415": "the body isn't JSON by its own word",
     "422": "every problem with the request",
+    "429": "too many wrong passwords: wait as Retry-After says",
     "503": "the broker or the database is away: try again",
 }
 

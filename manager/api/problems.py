@@ -17,6 +17,7 @@ from manager.errors import (
     NoAnswerError,
     NotFoundError,
     StoreUnavailableError,
+    ThrottledError,
     UnauthorizedError,
 )
 from streams.definition import problem as in_words
@@ -33,6 +34,7 @@ from streams.errors import (
 #: From error to status; the first that fits counts.
 STATUS: tuple[tuple[type[StreamsError], HTTPStatus], ...] = (
     (UnauthorizedError, HTTPStatus.UNAUTHORIZED),
+    (ThrottledError, HTTPStatus.TOO_MANY_REQUESTS),
     (ForbiddenError, HTTPStatus.FORBIDDEN),
     (NotFoundError, HTTPStatus.NOT_FOUND),
     (ConflictError, HTTPStatus.CONFLICT),
@@ -86,7 +88,8 @@ async def _expected(_: Request, error: Exception) -> Problem:
     status = next((s for kind, s in STATUS if isinstance(error, kind)), None)
     if status is None:
         raise error
-    return problem(status, getattr(error, "problems", [str(error)]))
+    headers = {"Retry-After": str(error.pause_s)} if isinstance(error, ThrottledError) else None
+    return problem(status, getattr(error, "problems", [str(error)]), headers)
 
 
 async def _mistyped(request: Request, error: Exception) -> Problem:

@@ -38,7 +38,6 @@ from manager.console.pages import HEADERS, STATIC, page
 from manager.console.visitor import Console, NotLoggedInError, login_place, visitor
 from manager.services import Services
 from manager.sessions import Sessions
-from manager.throttle import Throttle
 from streams.errors import StreamsError
 
 __all__ = ["create_console"]
@@ -67,7 +66,7 @@ _PLACES = (
 def create_console(services: Services) -> FastAPI:
     """Return the console on top of `services`."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.console = Console(services, Feed(services), Sessions(services.store), Throttle())
+    app.state.console = Console(services, Feed(services), Sessions(services.store))
     for place in _PLACES:
         app.include_router(place.router)
     app.mount("/static", _Fresh(directory=STATIC))

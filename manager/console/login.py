@@ -1,6 +1,5 @@
 """Logging in and out."""
 
-import math
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request
@@ -8,7 +7,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from manager.console.pages import HEADERS, page
 from manager.console.visitor import Console, Fields, Form, Here, Person, cookie_name
-from manager.errors import UnauthorizedError
+from manager.errors import ThrottledError, UnauthorizedError
 from manager.model import User
 from manager.sessions import LONGEST
 
@@ -25,16 +24,13 @@ def ask(request: Request, next: str = "/") -> Response:  # noqa: A002 - as the q
 def log_in(request: Request, here: Here, fields: Fields) -> Response:
     """Begin a session, or say what is wrong."""
     name, place = fields.get("name", ""), _ours(fields.get("next", "/"))
-    keys = f"user {name}", f"address {request.client.host if request.client else ''}"
-    if pause_s := here.throttle.pause_s(*keys):
-        problem = f"too many attempts: try again in {math.ceil(pause_s)} s"
-        return _again(request, HTTPStatus.TOO_MANY_REQUESTS, problem, name, place)
+    address = request.client.host if request.client else ""
     try:
-        user = here.services.users.by_password(name, fields.get("password", ""))
+        user = here.services.users.log_in(name, fields.get("password", ""), address)
+    except ThrottledError as error:
+        return _again(request, HTTPStatus.TOO_MANY_REQUESTS, str(error), name, place)
     except UnauthorizedError as error:
-        here.throttle.fail(*keys)
         return _again(request, HTTPStatus.UNAUTHORIZED, str(error), name, place)
-    here.throttle.succeed(keys[0])
     answer = RedirectResponse(place, HTTPStatus.SEE_OTHER, HEADERS)
     begin(request, here, user, answer)
     return answer

@@ -14,7 +14,6 @@ from manager.model import Role, User
 from manager.roles import may_own
 from manager.services import Services
 from manager.sessions import Sessions, form_word, is_form_word
-from manager.throttle import Throttle
 from streams.errors import StreamsError
 
 
@@ -29,7 +28,6 @@ class Console:
     services: Services
     feed: Feed
     sessions: Sessions
-    throttle: Throttle
 
 
 @dataclass(frozen=True, slots=True)

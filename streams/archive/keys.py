@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Self
 
+from streams.access import ARCHIVES
 from streams.errors import ArchiveKeyError
 from streams.names import check_name
 
-_ROOT = "archives/"
+_ROOT = ARCHIVES
 _ID = re.compile(r"[0-9a-z]{1,40}", re.ASCII)
 _KEY = re.compile(
     r"archives/(?P<stream>[^/]+)/(?P<day>\d{4}/\d\d/\d\d)/"

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from streams.message import OBJECT_REFERENCE, Message
+from streams.reference import ObjectReference
 from streams.settings import Settings
 from tests.agent.operator.conftest import MakeDesk
 from tests.agent.operator.store import MIB, MORE_BYTES, Store, memory, noise, reference
@@ -195,3 +197,24 @@ def test_programs_know_nothing_of_s3(
 
 def _children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_reference_leads_into_no_archive_and_no_bucket_but_those_allowed(
+    s3_desk: MakeDesk, store: Store, s3_settings: Settings
+) -> None:
+    # Given an operator whose login may read everything
+    settings = replace(s3_settings, bucket=store.bucket, buckets=("theirs",))
+    at = s3_desk(settings=settings, exec="cat")
+    store.put("archives/secret/2026/01/01/x", b"somebody's messages")
+    elsewhere = ObjectReference("elsewhere", "k").message()
+    # When somebody names an object of an archive, of another bucket, and one that is theirs
+    archived = ObjectReference(store.bucket, "archives/secret/2026/01/01/x").message()
+    at.publish(archived, elsewhere, store.put("k", b"content"))
+    # Then only that one is read
+    (output,) = at.outputs(1)
+    assert output.body == b"content"
+    reasons = [str(letter.headers["x-streamboss-reason"]) for letter in at.dead(2)]
+    assert reasons == [
+        "an object reference into the archives: replay them instead",
+        "an object reference to bucket 'elsewhere', which isn't in STREAMBOSS_BUCKETS",
+    ]
