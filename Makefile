@@ -1,6 +1,6 @@
 # Every command a developer types. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-long demo up down bench bench-guard lock sbom licences audit
+.PHONY: help setup check format test test-long demo up down bench bench-guard lock sbom licences audit chaos
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -40,6 +40,9 @@ test: base-image ## the tests, long matrices at sample points
 
 test-long: base-image ## every test, unsampled
 	$(BIN)/pytest
+
+chaos: setup ## faults by random schedules: SEEDS=200 of them, or SEED=17 once more
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),20))
 
 demo: setup ## install what is missing, run the quickstart on a stack of its own, clean up
 	@./demo.sh

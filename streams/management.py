@@ -4,6 +4,7 @@ The only module that speaks it. Counts of messages lag by the broker's statistic
 bindings and consumers don't.
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +20,11 @@ TIMEOUT_S = 10.0
 
 
 class Management:
-    """One broker's management API, seen from one vhost."""
+    """One broker's management API, seen from one vhost.
+
+    `url` may be several, of one cluster, with commas between them: the first that answers is asked,
+    until it doesn't.
+    """
 
     def __init__(
         self,
@@ -31,11 +36,10 @@ class Management:
         ca_file: Path | None = None,
     ) -> None:
         self.vhost = vhost
-        self._url = url
+        self._urls = deque(url.split(","))
         self._vhost = quote(vhost, safe="")
         # trust_env off: a proxy meant for the outside must not see broker passwords
         self._http = httpx.Client(
-            base_url=f"{url}/api",
             auth=(user, password),
             timeout=TIMEOUT_S,
             trust_env=False,
@@ -196,15 +200,27 @@ class Management:
         self._checked(answer)
 
     def _request(self, method: str, path: str, body: object) -> httpx.Response:
-        try:
-            return self._http.request(method, path, json=body)
-        except httpx.HTTPError as error:
-            if text := tls.problem(error):
-                raise BrokerRefusedError(f"broker management {self._url}: {text}") from error
-            raise BrokerUnreachableError(
-                f"broker management {self._url}: not reachable ({type(error).__name__}):"
-                " check STREAMBOSS_BROKER_API_URL"
-            ) from error
+        # whatever is asked here may be asked twice
+        for left in reversed(range(len(self._urls))):
+            try:
+                answer = self._http.request(method, f"{self._url}/api{path}", json=body)
+            except httpx.HTTPError as error:
+                if text := tls.problem(error):
+                    raise BrokerRefusedError(f"broker management {self._url}: {text}") from error
+                if not left:
+                    raise BrokerUnreachableError(
+                        f"broker management {','.join(self._urls)}: not reachable"
+                        f" ({type(error).__name__}): check STREAMBOSS_BROKER_API_URL"
+                    ) from error
+            else:
+                if answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR or not left:
+                    return answer
+            self._urls.rotate(-1)
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    @property
+    def _url(self) -> str:
+        return self._urls[0]
 
     def _checked(self, answer: httpx.Response) -> httpx.Response:
         if answer.is_success:

@@ -22,6 +22,7 @@ class Settings:
     """What tools and services need to reach the others. Secrets don't show in its repr."""
 
     amqp_urls: tuple[str, ...] = field(default=(), repr=False)
+    #: one, or those of a cluster with commas between them
     broker_api_url: str | None = None
     manager_url: str | None = None
     user: str | None = None
@@ -49,14 +50,16 @@ class Settings:
         """
         written = _nearest_env_file(folder)
         values = {**written, **env}
-        urls = tuple(
-            u.strip() for u in values.get("STREAMBOSS_AMQP_URL", "").split(",") if u.strip()
-        )
+        urls = _listed(values.get("STREAMBOSS_AMQP_URL", ""))
         problems = [text for url in urls if (text := _amqp_problem(url))]
-        for name in ("STREAMBOSS_MANAGER_URL", "STREAMBOSS_BROKER_API_URL"):
-            url = values.get(name, "")
-            if url and not url.startswith(("http://", "https://")):
-                problems.append(f"{name}: must begin with http:// or https://")
+        apis = _listed(values.get("STREAMBOSS_BROKER_API_URL", ""))
+        manager_url = values.get("STREAMBOSS_MANAGER_URL", "")
+        https = {"STREAMBOSS_MANAGER_URL": [manager_url], "STREAMBOSS_BROKER_API_URL": apis}
+        problems += [
+            f"{name}: must begin with http:// or https://"
+            for name, given in https.items()
+            if not all(url.startswith(("http://", "https://")) for url in given if url)
+        ]
         numbers = {name: _number(values, name, problems) for name in _NUMBERS}
         threshold = numbers["STREAMBOSS_OBJECT_THRESHOLD"]
         ca_file = _ca_file(values, problems)
@@ -65,8 +68,8 @@ class Settings:
         return cls(
             amqp_urls=tuple(tls.with_ca(url, ca_file) for url in urls),
             ca_file=ca_file,
-            broker_api_url=(values.get("STREAMBOSS_BROKER_API_URL") or "").rstrip("/") or None,
-            manager_url=(values.get("STREAMBOSS_MANAGER_URL") or "").rstrip("/") or None,
+            broker_api_url=",".join(api.rstrip("/") for api in apis) or None,
+            manager_url=manager_url.rstrip("/") or None,
             user=values.get("STREAMBOSS_USER") or None,
             password=values.get("STREAMBOSS_PASSWORD") or None,
             database_url=values.get("STREAMBOSS_DATABASE_URL") or None,
@@ -98,11 +101,14 @@ class Settings:
         return self.amqp_urls
 
     def need_broker_api(self) -> str:
-        """Return the management API's address, without `/api`; by default port 15672."""
+        """Return the management API's addresses, without `/api`, with commas between them.
+
+        By default port 15672 wherever the broker is.
+        """
         if self.broker_api_url:
             return self.broker_api_url
-        host = urlsplit(self.need_amqp()[0]).hostname or "127.0.0.1"
-        return f"http://{host}:15672"
+        hosts = dict.fromkeys(urlsplit(url).hostname or "127.0.0.1" for url in self.need_amqp())
+        return ",".join(f"http://{host}:15672" for host in hosts)
 
     def need_bucket(self) -> str:
         """Return the bucket of archives.
@@ -166,6 +172,10 @@ def _s3_access(written: Mapping[str, str], env: Mapping[str, str]) -> S3Access:
     if ours.endpoint_url and ours.access_key_id and not S3Access.of(env).endpoint_url:
         return ours
     return S3Access.of({**written, **env})
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _number(values: Mapping[str, str], name: str, problems: list[str]) -> int | None:

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,8 @@ from tools.stack.ports import free_ports
 ROOT = Path(__file__).resolve().parent.parent
 ADMIN = ("boss", "the boss's secret")
 _END_S = 20
+#: An archiver stores what it has before it follows its manager: 10 s, on a quiet machine.
+_SURVIVORS_S = 40
 
 
 class Service:
@@ -81,10 +83,19 @@ class Service:
         """SIGKILL; what was below it is gone when this returns."""
         if self.process is not None:
             self.family()
+            self.kill_alone()
+            eventually(
+                lambda: not self._survivors(),
+                within_s=_SURVIVORS_S,
+                what="nothing outlives what started it",
+            )
+
+    def kill_alone(self) -> None:
+        """SIGKILL; what was below it ends in its own time."""
+        if self.process is not None:
             self.process.kill()
             self.process.wait(_END_S)
             self.process = None
-            eventually(lambda: not self._survivors(), what="nothing outlives what started it")
 
     def _survivors(self) -> set[tuple[int, str]]:
         return {(pid, started) for pid, started in self._below if started_at(pid) == started}
@@ -93,14 +104,17 @@ class Service:
 class Deployment:
     """A manager and its agents on a vhost; everything is looked at from outside only."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(
+        self, settings: Settings, folder: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """`environment` is what the manager gets beside, or instead."""
         (port,) = free_ports(1)
         self.folder = folder
         scheme = "https" if settings.ca_file else "http"
         self.settings = replace(
             settings, manager_url=f"{scheme}://127.0.0.1:{port}", user=ADMIN[0], password=ADMIN[1]
         )
-        environment = {
+        own = {
             "STREAMBOSS_AMQP_URL": ",".join(settings.need_amqp()),
             "STREAMBOSS_BROKER_API_URL": settings.need_broker_api(),
             "STREAMBOSS_DATABASE_URL": f"sqlite:///{folder}/manager.db",
@@ -109,11 +123,11 @@ class Deployment:
         }
         serving = ["manager", "--port", str(port)]
         if settings.ca_file:  # the broker's certificate is this machine's
-            environment[tls.CA_VARIABLE] = str(settings.ca_file)
+            own[tls.CA_VARIABLE] = str(settings.ca_file)
             beside = settings.ca_file.parent
             serving += ["--certificate", str(beside / certificates.CERTIFICATE)]
             serving += ["--key", str(beside / certificates.KEY)]
-        self.manager = Service(folder / "manager", environment, *serving)
+        self.manager = Service(folder / "manager", {**own, **(environment or {})}, *serving)
         self.agents: dict[str, Service] = {}
         self.client = ManagerClient(self.settings)
 
@@ -128,14 +142,25 @@ class Deployment:
         eventually(self.is_ready, within_s=120, what="the manager is ready")
 
     def add_agent(
-        self, name: str = "n1", *, clock_ahead_s: int | None = None, **options: Any
+        self,
+        name: str = "n1",
+        *,
+        clock_ahead_s: int | None = None,
+        way: Callable[[str], str] = str,
+        **options: Any,
     ) -> Service:
-        """Add a node and start its agent; its clock may be wrong."""
+        """Add a node and start its agent; its clock may be wrong.
+
+        It reaches each of the broker's addresses by `way`.
+        """
         folder = self.folder / name
         folder.mkdir()
         config = folder / "agent.json"
         made = self.client.add_node(name, **options)
-        config.write_text(json.dumps({**made, "scratch": str(folder / "scratch")}))
+        urls = [way(url) for url in made["amqp_urls"]]
+        config.write_text(
+            json.dumps({**made, "amqp_urls": urls, "scratch": str(folder / "scratch")})
+        )
         config.chmod(0o600)
         words = ["agent", "--config", str(config)]
         module = "tools.main"
@@ -178,6 +203,10 @@ class Deployment:
             for pid in self._below_agents()
             if is_operator(pid) and programs & {child for child, _ in descendants(pid)}
         }
+
+    def all_operators(self) -> set[int]:
+        """Return all operator processes, on all agents, those without an operation included."""
+        return {pid for pid in self._below_agents() if is_operator(pid)}
 
     def _below_agents(self) -> set[int]:
         running = [agent for agent in self.agents.values() if agent.process is not None]

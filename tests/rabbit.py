@@ -47,8 +47,12 @@ class BrokerNode:
 
     def start(self) -> None:
         """Start the node again on its data and wait until it is ready."""
-        self.process = _start(self.node)
+        self.launch()
         self.wait_ready()
+
+    def launch(self) -> None:
+        """Start the node again on its data."""
+        self.process = launched(self.node)
 
     def by_tls(self, settings: Settings) -> Settings:
         """Return the same settings, with the broker reached by TLS and its CA trusted."""
@@ -100,7 +104,8 @@ class BrokerNode:
             management.delete_vhost(name)
 
 
-def _start(node: rabbitmq.Node) -> subprocess.Popen[bytes]:
+def launched(node: rabbitmq.Node) -> subprocess.Popen[bytes]:
+    """Start a node, which then gets ready."""
     with (node.folder / "console.log").open("ab") as log:
         return subprocess.Popen(
             node.command(), env=node.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -132,7 +137,7 @@ def running_node() -> Iterator[BrokerNode]:
     certificates.ensure(folder / "tls", ["127.0.0.1"])
     _add_tls(node, tls_port)
     epmd = subprocess.Popen(node.epmd_command(), env={"PATH": "/usr/bin"})
-    running = BrokerNode(node, _start(node), tls_port, folder / "tls")
+    running = BrokerNode(node, launched(node), tls_port, folder / "tls")
     try:
         running.wait_ready()
         yield running

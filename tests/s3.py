@@ -19,7 +19,7 @@ from streams.access import S3Access
 from tools.stack import seaweedfs
 from tools.stack.ports import free_ports
 
-READY_S = 60
+READY_S = 180
 REGION = "us-east-1"
 _SHM = Path("/dev/shm")
 
@@ -52,8 +52,12 @@ class S3Server:
 
     def start(self) -> None:
         """Start the server again on its data and wait until it is ready."""
-        self.process = _start(self.node)
+        self.launch()
         self.wait_ready()
+
+    def launch(self) -> None:
+        """Start the server again on its data."""
+        self.process = _start(self.node)
 
     def log(self) -> str:
         """Return the end of what the server said."""

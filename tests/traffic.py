@@ -1,8 +1,10 @@
 """Numbered messages in, and what comes out counted: both ends outlive the broker's restarts."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import pika
@@ -20,16 +22,30 @@ _PUMP_S = 0.005
 _AGAIN_S = 0.1
 
 
-def body(number: int) -> bytes:
+def body(number: int, prefix: str = "") -> bytes:
     """Return the body of the message with that number."""
-    return b"N%d" % number
+    return b"%sN%d" % (prefix.encode(), number)
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """A message as it came, and when by the monotonic clock."""
+
+    message_id: str
+    body: bytes
+    at_s: float
 
 
 class Publisher:
     """Publishes the messages 0 ... `allowed` - 1, and again each that wasn't confirmed."""
 
-    def __init__(self, urls: Sequence[str], stream: str) -> None:
+    def __init__(self, urls: Sequence[str], stream: str, prefix: str = "") -> None:
+        """`prefix` begins the bodies and ids."""
         self._urls, self._exchange = tuple(urls), names.exchange(stream)
+        self._prefix = prefix
+        #: when each was published first, and when it was confirmed; by the monotonic clock
+        self.published_s: dict[int, float] = {}
+        self.confirmed_s: dict[int, float] = {}
         #: raised by the test whenever it wants more
         self.allowed = 0
         self._next = 0
@@ -66,14 +82,19 @@ class Publisher:
             self._loop.close()
 
     def _lost(self, _error: BrokerError) -> None:
-        self._again += self._unconfirmed.values()
+        self._again = [*self._unconfirmed.values(), *self._again]
         self._unconfirmed.clear()
         self._stopping.wait(_AGAIN_S)
         self._loop.stop()
 
     def _pump(self) -> None:
         while len(self._unconfirmed) < _UNCONFIRMED and (number := self._take()) is not None:
-            message = Message(body(number), message_id=f"id-{number}", content_type="text/plain")
+            self.published_s.setdefault(number, time.monotonic())
+            message = Message(
+                body(number, self._prefix),
+                message_id=f"{self._prefix}id-{number}",
+                content_type="text/plain",
+            )
             sequence = self._connection.publish(
                 self._exchange, "", to_properties(message), message.body, mandatory=True
             )
@@ -82,7 +103,7 @@ class Publisher:
 
     def _take(self) -> int | None:
         if self._again:
-            return self._again.pop()
+            return self._again.pop(0)
         if self._next == self.allowed:
             return None
         self._next += 1
@@ -91,7 +112,10 @@ class Publisher:
     def _confirmed(self, sequence: int, multiple: bool, taken: bool) -> None:
         sequences = [s for s in self._unconfirmed if s <= sequence] if multiple else [sequence]
         numbers = [self._unconfirmed.pop(s) for s in sequences]
-        if not taken:
+        if taken:
+            now_s = time.monotonic()
+            self.confirmed_s |= dict.fromkeys(numbers, now_s)
+        else:
             self._again += numbers
 
     def _count_returned(self, _exchange: str) -> None:
@@ -104,6 +128,8 @@ class Collector:
     def __init__(self, urls: Sequence[str], stream: str, queue: str) -> None:
         self._stream, self._queue = stream, queue
         self.bodies = Counter[bytes]()
+        #: the same, in the order in which they came
+        self.came: list[Came] = []
         #: what the broker gave to us twice: our acknowledgement was lost with it, nobody's fault
         self.redelivered = 0
         self._thread = BrokerThread(urls, name=f"collector {queue}", on_channel=self._listen)
@@ -131,11 +157,12 @@ class Collector:
         channel.basic_qos(prefetch_count=_PREFETCH)
         channel.basic_consume(self._queue, self._heard)
 
-    def _heard(self, channel: Channel, method: Any, _properties: Any, came: bytes) -> None:
+    def _heard(self, channel: Channel, method: Any, properties: Any, came: bytes) -> None:
         if method.redelivered and came in self.bodies:
             self.redelivered += 1
         else:
             self.bodies[came] += 1
+            self.came.append(Came(properties.message_id, came, time.monotonic()))
         channel.basic_ack(method.delivery_tag)
 
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -137,6 +137,10 @@ class Clerk:
             raise
 
     def _end(self, stream: str, mark: str | None) -> None:
+        with closing(self._session):  # nobody would serve its heartbeats until the next end
+            self._end_on_broker(stream, mark)
+
+    def _end_on_broker(self, stream: str, mark: str | None) -> None:
         with self._store.stopped_archive(stream, mark) as ends:
             if ends:
                 self._session.call(partial(topology.delete_archive, stream=stream))

@@ -4,7 +4,6 @@ import os
 import pwd
 import secrets
 import shutil
-import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import psycopg
 
 from tests.eventually import eventually
+from tests.processes import descendants, sigkill
 
 _PORT = 5432  # a name for the socket only: nothing listens on the network
 _INITDB = ("-U", "streamboss", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-instructions")
@@ -45,19 +45,39 @@ class PostgresServer:
         """How a URL reaches it."""
         return f"host={self._folder}&port={_PORT}"
 
+    @property
+    def socket(self) -> str:
+        """The path of the socket that it listens on."""
+        return f"{self._folder}/.s.PGSQL.{_PORT}"
+
+    @property
+    def pids(self) -> set[int]:
+        """All its processes: each has a process group of its own."""
+        if self._process is None:
+            return set()
+        return {self._process.pid, *(pid for pid, _ in descendants(self._process.pid))}
+
     def start(self) -> None:
         """Start it and wait until it answers; again after `kill`."""
+        self.launch()
+        self.wait_ready()
+
+    def launch(self) -> None:
+        """Start it."""
         command = [f"{self._programs}/postgres", "-D", f"{self._folder}/data"]
         command += ["-k", str(self._folder), "-p", str(_PORT)]
         command += [word for option in _OPTIONS for word in ("-c", option)]
         quiet = subprocess.DEVNULL
         self._process = subprocess.Popen(command, stdout=quiet, stderr=quiet, **self._options)
-        eventually(lambda: _answers(self._folder), within_s=30, what="PostgreSQL answers")
+
+    def wait_ready(self) -> None:
+        """Wait until it answers."""
+        eventually(lambda: _answers(self._folder), within_s=60, what="PostgreSQL answers")
 
     def kill(self) -> None:
-        """End it and all its connections at once, as a crash does."""
+        """End it and all its connections at once, as a power cut does."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGQUIT)
+            sigkill(*self.pids)
             self._process.wait(30)
             self._process = None
 
@@ -98,7 +118,9 @@ def _somebody_else(folder: Path) -> dict[str, Any]:
 
 def _answers(folder: Path) -> bool:
     try:
-        psycopg.connect(f"user=streamboss dbname=postgres host={folder} port={_PORT}").close()
+        psycopg.connect(
+            f"user=streamboss dbname=postgres host={folder} port={_PORT}", connect_timeout=2
+        ).close()
     except psycopg.OperationalError:
         return False
     return True
