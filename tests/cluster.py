@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,6 +30,7 @@ cluster_formation.classic_config.nodes.3 = {2}
 """
 #: A silent node counts as gone after so many seconds.
 _TICK_S = 4
+_SIZE = 3
 
 
 @dataclass
@@ -78,7 +80,7 @@ class Cluster:
         """Wait until all nodes serve, and see one another."""
         for node in self.nodes:
             node.wait_ready()
-            eventually(lambda node=node: _running(node) == 3, within_s=_WITHIN_S, what="a cluster")
+            eventually(partial(_sees_all, node), within_s=_WITHIN_S, what="a cluster")
 
 
 def control(node: BrokerNode, *words: str) -> str:
@@ -100,7 +102,7 @@ def control(node: BrokerNode, *words: str) -> str:
 def running_cluster() -> Iterator[Cluster]:
     """Run three nodes for the length of a `with` block."""
     folder = Path(tempfile.mkdtemp(prefix="sb-rabbits-", dir=_SHM if _SHM.is_dir() else None))
-    names = [f"sb{number}@localhost" for number in range(3)]
+    names = [f"sb{number}@localhost" for number in range(_SIZE)]
     cookie, password, epmd_port = secrets.token_hex(16), secrets.token_hex(8), free_ports(1)[0]
     made = []
     for name in names:
@@ -119,7 +121,7 @@ def running_cluster() -> Iterator[Cluster]:
         )
         made.append(node)
     epmd = subprocess.Popen(made[0].epmd_command(), env={"PATH": "/usr/bin"})
-    running = []
+    running: list[BrokerNode] = []
     try:
         first, *others = made
         # the others join the first, which needn't ask who else begins
@@ -130,16 +132,16 @@ def running_cluster() -> Iterator[Cluster]:
         cluster.until_whole()
         yield cluster
     finally:
-        for node in running:
-            node.kill()
+        for one in running:
+            one.kill()
         epmd.kill()
         epmd.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _running(node: BrokerNode) -> int:
+def _sees_all(node: BrokerNode) -> bool:
     with node.management() as management:
-        return sum(bool(item.get("running")) for item in management._get("/nodes"))
+        return sum(bool(item.get("running")) for item in management._get("/nodes")) == _SIZE
 
 
 def _evaluate(node: BrokerNode, expression: str) -> None:

@@ -6,6 +6,7 @@ import pika
 import pytest
 
 from streams.broker import BrokerThread, Delivered, EventLoop, LoopConnection, Session, topology
+from streams.broker.addresses import parameters
 from streams.broker.fields import FarTime
 from streams.errors import (
     BrokerError,
@@ -13,8 +14,10 @@ from streams.errors import (
     BrokerUnreachableError,
     StreamMissingError,
 )
+from streams.management import Management
 from streams.message import Message
 from streams.settings import Settings
+from tests.rabbit import BrokerNode
 
 
 def test_a_published_message_reaches_a_bound_queue_with_id_and_time(session: Session) -> None:
@@ -191,3 +194,22 @@ def test_doubles_and_far_times_in_headers_pass_through(session: Session) -> None
     assert came.headers == sent
     assert isinstance(came.headers["a"], float)
     assert isinstance(came.headers["f"], FarTime)
+
+
+def test_of_a_clusters_management_apis_the_first_that_answers_is_asked(
+    broker_node: BrokerNode,
+) -> None:
+    there, login = broker_node.node.api_url, broker_node.node
+    urls = f"http://127.0.0.1:1,{there}"
+    with Management(urls, user=login.user, password=login.password) as management:
+        assert management.alive()
+    with (
+        Management("http://127.0.0.1:1,http://127.0.0.1:2", user="", password="") as management,
+        pytest.raises(BrokerUnreachableError, match=r"127.0.0.1:1.*127.0.0.1:2.*BROKER_API_URL"),
+    ):
+        management.queues()
+
+
+def test_an_addresss_own_heartbeat_counts() -> None:
+    assert parameters("amqp://h/?heartbeat=3", "name").heartbeat == 3
+    assert parameters("amqp://h/", "name").heartbeat == 10

@@ -21,7 +21,7 @@ def test_the_file_is_found_upwards_and_the_environment_wins(tmp_path: Path) -> N
     assert settings.user == "from-environment"
     assert settings.password == "a b"
     assert settings.need_amqp() == ("amqp://u:p@127.0.0.1:1/", "amqp://u:p@127.0.0.2:1/")
-    assert settings.need_broker_api() == "http://127.0.0.1:15672"
+    assert settings.need_broker_api() == "http://127.0.0.1:15672,http://127.0.0.2:15672"
 
 
 def test_keys_of_some_cloud_are_not_shown_to_the_server_of_the_stack(tmp_path: Path) -> None:
