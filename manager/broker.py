@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from manager import dead_letters, permissions
 from manager.events import Event
+from manager.misfits import alarms, misfits
 from manager.model import EVERY, Backlog, Chosen, DeadLetter, Operation, StreamRate
 from manager.people import People
 from manager.tap import Tap
@@ -22,7 +23,7 @@ from streams.control import Assignment, TrialAsked
 from streams.errors import BrokerError
 from streams.management import Management
 from streams.message import Message
-from streams.names import QueueRole
+from streams.names import QueueName, QueueRole
 from streams.settings import Settings
 
 OnControl = Callable[[str, bytes], None]
@@ -65,18 +66,31 @@ class ManagerBroker:
     def ensure(
         self, streams: Iterable[str], operations: Iterable[str], archives: Iterable[str]
     ) -> None:
-        """Declare what of these the broker doesn't have (a new broker, a lost exchange)."""
+        """Declare what of these the broker doesn't have (a new broker, a lost exchange).
+
+        A stream that had to be made anew gets its subscriptions back.
+        """
         self._on_channel(topology.declare_control)
         there = set(self.management.exchange_names())
+        queues = {queue["name"] for queue in self.management.queues()}
         for stream in streams:
             if names.exchange(stream) not in there:
                 self.create_stream(stream)
-        queues = {queue["name"] for queue in self.management.queues()}
+                self._bind_subscriptions(stream, queues)
         for operation in operations:
             if not {names.operation_queue(operation), names.dead_queue(operation)} <= queues:
                 self.create_operation(operation)
         for stream in archives:
             self.create_archive(stream)
+        self._grant_again()
+
+    def notes(self) -> list[str]:
+        """Return what endangers messages though the broker works, a line each."""
+        management = self.management
+        return [
+            *misfits(management.queues(), management.policies()),
+            *alarms(management.nodes()),
+        ]
 
     def create_stream(self, name: str) -> None:
         """Make sure that the stream's exchange exists."""
@@ -290,6 +304,20 @@ class ManagerBroker:
         """Return how somebody else reaches the broker, whose CA's file is another."""
         urls = [_with_login(tls.parted(url)[0], user, password) for url in self._urls]
         return {"amqp_urls": urls, **self._ca}
+
+    def _grant_again(self) -> None:
+        """Give nodes the rights that somebody took from them."""
+        kinds = ("configure", "write", "read")
+        there = {p["user"]: {k: p[k] for k in kinds} for p in self.management.permissions()}
+        for node, rights in list(self._granted.items()):
+            if there.get(user := permissions.node_user(node)) != rights:
+                self.management.put_permissions(user, **rights)
+
+    def _bind_subscriptions(self, stream: str, queues: Iterable[str]) -> None:
+        for queue in queues:
+            if names.parse_queue(queue) == QueueName(QueueRole.SUBSCRIPTION, stream):
+                exchange = names.exchange(stream)
+                self._on_channel(partial(Channel.queue_bind, queue=queue, exchange=exchange))
 
     def _on_channel(self, action: Callable[[Channel], T]) -> T:
         return self._thread.call(lambda session: session.call(action))

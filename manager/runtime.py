@@ -98,8 +98,9 @@ class Runtime:
         self._started_s = time.monotonic()
         self._memory: Mapping[str, Memory] = {}
         self._queues: Mapping[str, int] = {}
-        self._archives: list[Archive] = []
-        self._depths_clock, self._refresh_clock = Clock(), Clock()
+        self._archives, self._notes = list[Archive](), list[str]()
+        self._depths_clock, self._notes_clock = Clock(), Clock()
+        self._refresh_clock, self._ensure_clock = Clock(), Clock()
         self._teller = Teller(store, self.broker)
         self.machines = Keeper(desk, store, self.broker, poke=self.poke, forget=self.forget_node)
         self._ensured = self._is_settled = False
@@ -133,6 +134,10 @@ class Runtime:
     def problems(self) -> list[str]:
         """Return what keeps the manager from being ready, a line each; empty when it is."""
         return list(self._problems)
+
+    def notes(self) -> list[str]:
+        """Return what endangers messages though the manager does its work, a line each."""
+        return list(self._notes)
 
     def statuses(self) -> Mapping[str, OperationStatus]:
         """Return how each operation is."""
@@ -256,8 +261,7 @@ class Runtime:
         listening_s = self._fleet.listen(connected=self.broker.connected)
         about = self.machines.see(listening_s=listening_s)
         self.machines.tend(about, self._term, self._interest)
-        if not self._watch.seeded or self._refresh_clock.due(self._refresh_s()):
-            self._watch.refresh()
+        self._refresh()
         operations = self._store.list_operations()
         self._archives = self._store.list_archives()
         added = {record.name: record for record in self._store.list_nodes()}
@@ -270,6 +274,8 @@ class Runtime:
             self._memory = made.memory
             by_name = {o.name: o for o in operations}
             problems = self._applier.apply(made, nodes, by_name, self._term, self._lease.holds)
+            # what can't be bound may be gone: somebody deleted it
+            self._ensured = self._ensured and not problems
             self.machines.decide(made.machines, about, self._term)
         self._interest = Interest(bool(operations), bool(made.machines.waiting))
         self._tell(made, operations, nodes, load, about)
@@ -321,7 +327,7 @@ class Runtime:
         return REFRESH_S if self._watch.live and self._watch.whole else LOOK_S
 
     def _ensure(self, operations: list[Operation]) -> None:
-        """Declare what the broker lacks, once after each time it was away."""
+        """Declare what the broker lacks, after each time it was away and now and then."""
         if not self.broker.connected:
             self._ensured = False
             raise BrokerError("the broker is not connected")
@@ -330,6 +336,17 @@ class Runtime:
             recorded = [a.stream for a in self._archives if a.phase is ArchivePhase.RECORDING]
             self.broker.ensure(streams, [o.name for o in operations], recorded)
             self._ensured = True
+
+    def _refresh(self) -> None:
+        """Read from the broker what no event tells."""
+        if not self._watch.seeded or self._refresh_clock.due(self._refresh_s()):
+            self._watch.refresh()
+        if self._ensure_clock.due(REFRESH_S):
+            self._ensured = False  # somebody may have deleted something
+        if self._notes_clock.due(DEPTHS_S):
+            before, self._notes = self._notes, self.broker.notes()
+            for note in set(self._notes) - set(before):
+                log.warning("note", note=note)
 
     def _settled(self, added: AbstractSet[str]) -> bool:
         """Whether all demand was seen, and each node was heard or had its time to speak.

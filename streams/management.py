@@ -95,6 +95,16 @@ class Management:
         totals = "disable_stats=true&enable_queue_totals=true"
         return list(self._get(f"/queues/{self._vhost}?{totals}"))
 
+    def policies(self) -> dict[str, dict[str, Any]]:
+        """Return what each policy of the vhost says, operator policies included, by name."""
+        kinds = ("policies", "operator-policies")
+        found = [item for kind in kinds for item in self._get(f"/{kind}/{self._vhost}")]
+        return {item["name"]: item["definition"] for item in found}
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Return each node of the broker: name, mem_alarm, disk_free_alarm."""
+        return list(self._get("/nodes?columns=name,mem_alarm,disk_free_alarm"))
+
     def exchange_names(self) -> list[str]:
         """Return the name of each exchange."""
         return [item["name"] for item in self._get(f"/exchanges/{self._vhost}?columns=name")]

@@ -45,6 +45,11 @@ class BrokerNode:
         self.process.kill()
         self.process.wait()
 
+    def stop(self) -> None:
+        """End the node in good order."""
+        self.process.terminate()
+        self.process.wait(READY_S)
+
     def start(self) -> None:
         """Start the node again on its data and wait until it is ready."""
         self.launch()

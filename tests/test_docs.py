@@ -95,3 +95,15 @@ def test_make_is_there_for_everybody() -> None:
     shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in ("setup", "check", "test", "demo", "up", "down"):
         assert re.search(rf"^{target}\s", shown, re.MULTILINE)
+
+
+def test_the_tests_that_the_promises_name_exist() -> None:
+    page = (ROOT / "docs" / "guarantees.md").read_text()
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    assert len(named) >= 20
+    for file, name in named:
+        assert f"\ndef {name}(" in (ROOT / file).read_text(), f"{file}::{name}"
+    # each row of promises names one, or a target of make
+    rows = page.partition("| promise |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert len(rows) >= 15
+    assert all("`tests/" in row or "`make " in row for row in rows)

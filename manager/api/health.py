@@ -30,9 +30,8 @@ def readyz(services: Parts) -> Response:
     found = [*_database_problems(services), *services.runtime.problems()]
     if found:
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, found)
-    if services.runtime.live():
-        return Answer({"status": "ready"})
-    return Answer({"status": "ready", "notes": [_POLLS]})
+    notes = [*services.runtime.notes(), *([] if services.runtime.live() else [_POLLS])]
+    return Answer({"status": "ready", **({"notes": notes} if notes else {})})
 
 
 @router.get("/metrics", response_class=Response)

@@ -36,6 +36,7 @@ from streams.settings import without_password
 REFUSED = (AuthenticationError, ProbableAuthenticationError, ProbableAccessDeniedError)
 #: AMQP 0-9-1 reply codes (specification, section 1.2).
 ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, NOT_ALLOWED = 403, 404, 406, 530
+FRAME_ERROR = 501
 #: A machine that is gone without a word is noticed after 25 s at the latest.
 HEARTBEAT_S = 10
 CONNECT_TIMEOUT_S = 4.0
@@ -78,6 +79,11 @@ def explain(error: BaseException, urls: Sequence[str]) -> BrokerError:
         text = f"broker {where}: closed the connection: {cause.reply_code} {cause.reply_text}"
         if cause.reply_code in {ACCESS_REFUSED, NOT_ALLOWED}:
             return BrokerRefusedError(text)
+        if cause.reply_code == FRAME_ERROR and "frame_too_large" in cause.reply_text:
+            return BrokerError(
+                f"broker {where}: a message's headers are too large for it (its frame_max):"
+                " keep them below 64 KiB, and the rest in the body"
+            )
         return BrokerUnreachableError(text)
     return BrokerUnreachableError(
         f"broker {where}: not reachable ({_short(cause)}): is it running? 'streamboss status' tells"
@@ -90,20 +96,39 @@ def explain_channel(error: AMQPChannelError) -> BrokerError:
         return BrokerError(f"broker: {error!r}")
     text = error.reply_text
     match error.reply_code:
-        case 404 if "no exchange" in text:
-            return _stream_missing(text)
         case 404:
-            return QueueMissingError(f"queue {_quoted(text)!r} doesn't exist")
+            return _missing(text)
         case 405:
             return QueueLockedError(f"queue {_quoted(text)!r} belongs to another connection")
         case 403:
             return BrokerForbiddenError(f"broker: no right to do this: {text}")
+        case 406:
+            return _precondition_failed(text)
         case code:
-            kind = TopologyConflictError if code == PRECONDITION_FAILED else BrokerError
-            return kind(f"broker: {code} {text}")
+            return BrokerError(f"broker: {code} {text}")
 
 
-def _stream_missing(text: str) -> StreamMissingError:
+def _precondition_failed(text: str) -> BrokerError:
+    if "larger than" in text:
+        return BrokerError(
+            f"broker: it takes no message as large as this (its max_message_size): {text}"
+        )
+    if "timed out" in text:
+        return BrokerError(
+            "broker: it took back what was worked on for longer than its consumer_timeout:"
+            f" switch that off there ({text})"
+        )
+    if "inequivalent arg" in text:
+        return TopologyConflictError(
+            f"{_quoted_at(text, 1)!r} is on the broker with other properties than ours: delete it"
+            f" there when it is empty, and it is made anew ({text})"
+        )
+    return TopologyConflictError(f"broker: {PRECONDITION_FAILED} {text}")
+
+
+def _missing(text: str) -> BrokerError:
+    if "no exchange" not in text:
+        return QueueMissingError(f"queue {_quoted(text)!r} doesn't exist")
     stream = stream_of(_quoted(text))
     what = f"stream {stream!r}" if stream else f"exchange {_quoted(text)!r}"
     cure = f": 'streamboss create-stream {stream}' creates it" if stream else ""
@@ -136,5 +161,9 @@ def _short(error: BaseException) -> str:
 
 def _quoted(text: str) -> str:
     """Return what stands between the first pair of quotes: the broker's name of a thing."""
-    parts = text.split("'")
-    return parts[1] if len(parts) > 1 else text
+    return _quoted_at(text, 0)
+
+
+def _quoted_at(text: str, place: int) -> str:
+    parts = text.split("'")[1::2]
+    return parts[place] if len(parts) > place else text

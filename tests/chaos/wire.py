@@ -104,8 +104,8 @@ class Wire:
                     time.sleep(_LOOK_S)
                 if not line.dead:
                     target.sendall(data)
-            if line.dead:
-                return  # the other end isn't told: it finds out by its heartbeats
+        if line.dead:
+            return  # the other end isn't told: it finds out by its heartbeats
         for end in (source, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
