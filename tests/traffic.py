@@ -88,6 +88,8 @@ class Publisher:
         self._loop.stop()
 
     def _pump(self) -> None:
+        if not self._connection.is_open:
+            return  # the last timer of a loop that has lost its connection
         while len(self._unconfirmed) < _UNCONFIRMED and (number := self._take()) is not None:
             self.published_s.setdefault(number, time.monotonic())
             message = Message(

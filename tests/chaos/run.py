@@ -10,7 +10,7 @@ from tests.chaos.checker import Journal, problems
 from tests.chaos.deeds import Undo, begin
 from tests.chaos.leaks import leaks
 from tests.chaos.rig import Rig
-from tests.chaos.schedule import RUN_S, Schedule
+from tests.chaos.schedule import BURSTS, RUN_S, Schedule
 from tests.eventually import eventually
 from tests.traffic import Collector, Publisher
 
@@ -104,12 +104,12 @@ def _create(rig: Rig, chain: Chain) -> None:
 
 
 def _attack(rig: Rig, chain: Chain, publisher: Publisher) -> None:
-    """Publish at an even pace, and let go wrong what the schedule says."""
+    """Publish in bursts, and let go wrong what the schedule says."""
     began_s, undo = time.monotonic(), list[tuple[float, Undo]]()
     waiting = list(chain.schedule.faults)
     while waiting or undo or time.monotonic() - began_s < RUN_S:
         now_s = time.monotonic() - began_s
-        share = min(1.0, now_s / RUN_S)
+        share = min(1.0, int(1 + BURSTS * now_s / RUN_S) / BURSTS)
         publisher.allowed = max(publisher.allowed, int(chain.schedule.messages * share))
         if waiting and waiting[0].at_s <= now_s:
             fault = waiting.pop(0)

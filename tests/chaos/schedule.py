@@ -6,8 +6,12 @@ from typing import Any
 
 #: So long messages are published, and things go wrong.
 RUN_S = 3.5
+#: In so many bursts, so that there is something under way whenever something goes wrong.
+BURSTS = 10
 _EARLIEST_S, _LATEST_S = 0.2, 3.0
 _FEWEST, _MOST = 2, 4
+#: A process for each message is slow.
+_MORE_OF_A_SERVICE = 20
 #: A broker that died takes seconds to come back: not in each seed.
 _BROKER = "broker"
 
@@ -147,7 +151,9 @@ def schedule(seed: int) -> Schedule:
     faults = [_fault(chance, at_s) for at_s in times]
     if chance.random() < 1 / 6:
         faults[0] = Fault(times[0], chance.choice(("kill", "kill", "stop")), _BROKER, 1.0)
-    return Schedule(seed, stages, chance.randrange(60, 160, 10), tuple(faults))
+    singles = any(stage.kind.startswith("single") for stage in stages)
+    messages = chance.randrange(60, 160, 10) * (1 if singles else _MORE_OF_A_SERVICE)
+    return Schedule(seed, stages, messages, tuple(faults))
 
 
 def _fault(chance: Random, at_s: float) -> Fault:
