@@ -32,7 +32,7 @@ def _kill(rig: Rig, fault: Fault, operations: list[str]) -> Undo:
             return rig.node.launch
         case "database":
             rig.database.kill()
-            return rig.database.start
+            return rig.database.launch
         case "s3":
             rig.s3.kill()
             return rig.s3.launch

@@ -17,7 +17,7 @@ from tests.chaos.schedule import STAGES
 from tests.chaos.wire import Address, Wire, wires
 from tests.deployment import Deployment, Service
 from tests.eventually import eventually
-from tests.manager.databases import PostgresServer, create_database, running_server
+from tests.manager.databases import PostgresServer, create_database, running_postgres
 from tests.rabbit import BrokerNode, running_node
 from tests.s3 import S3Server, running_s3
 
@@ -48,7 +48,7 @@ class Ground:
 @contextmanager
 def ground() -> Iterator[Ground]:
     """Run the servers for the length of a `with` block."""
-    with running_node() as node, running_s3() as s3, running_server() as database:
+    with running_node() as node, running_s3() as s3, running_postgres() as database:
         yield Ground(node, s3, database)
 
 
@@ -180,7 +180,7 @@ def _servers(on: Ground) -> dict[str, Address]:
 def _environment(
     url: str, settings: Settings, on: Ground, laid: Mapping[str, Wire]
 ) -> dict[str, str]:
-    made = create_database(f"host={on.database.folder}&port=5432").partition("?")[0]
+    made = create_database(on.database.address).partition("?")[0]
     name, access = made.rpartition("/")[2], on.s3.access
     return {
         "STREAMBOSS_AMQP_URL": _through(url, laid["manager"]),
