@@ -17,6 +17,7 @@ from streams.broker.feed import Feed
 from streams.broker.link import StreamLink
 from streams.broker.loop import EventLoop, LoopConnection, OnDelivered
 from streams.broker.outflow import Outflow
+from streams.broker.resets import survive_resets
 from streams.broker.signals import Signals
 
 __all__ = [
@@ -32,3 +33,5 @@ __all__ = [
     "Signals",
     "StreamLink",
 ]
+
+survive_resets()

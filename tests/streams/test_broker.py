@@ -1,9 +1,13 @@
 """The broker's two faces, against a real RabbitMQ."""
 
 import socket
+import struct
+import threading
+from contextlib import suppress
 
 import pika
 import pytest
+from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 
 from streams.broker import BrokerThread, Delivered, EventLoop, LoopConnection, Session, topology
 from streams.broker.addresses import parameters
@@ -215,3 +219,44 @@ def test_of_a_clusters_management_apis_the_first_that_answers_is_asked(
 def test_an_addresss_own_heartbeat_counts() -> None:
     assert parameters("amqp://h/?heartbeat=3", "name").heartbeat == 3
     assert parameters("amqp://h/", "name").heartbeat == 10
+
+
+def test_a_line_that_is_reset_at_once_is_an_attempt_that_failed() -> None:
+    failed: list[object] = []
+    loop = EventLoop()
+    services = SelectorIOServicesAdapter(loop.io)
+    # what pika is given when the line was reset since it was made
+    services.create_streaming_connection(
+        lambda: None, socket.socket(), on_done=failed.append, ssl_context=None
+    )
+    loop.run_until(lambda: bool(failed))
+    loop.close()
+    assert isinstance(failed[0], ConnectionResetError)
+
+
+def test_both_faces_stand_a_server_that_resets_everybody() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"amqp://127.0.0.1:{listener.getsockname()[1]}/"
+        threading.Thread(target=_reset_all, args=[listener], daemon=True).start()
+        for _ in range(20):
+            assert isinstance(_lost(url), BrokerUnreachableError)
+            with pytest.raises(BrokerUnreachableError):
+                _ = Session([url], name="test", patience_s=0).channel
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _lost(url: str) -> BrokerError:
+    lost: list[BrokerError] = []
+    loop = EventLoop()
+    LoopConnection(loop, [url], name="test", on_ready=loop.stop, on_lost=lost.append)
+    loop.run_until(lambda: bool(lost))
+    loop.close()
+    return lost[0]
+
+
+def _reset_all(listener: socket.socket) -> None:
+    with suppress(OSError):
+        while True:
+            line, _ = listener.accept()
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            line.close()
