@@ -11,7 +11,7 @@ from streams.backoff import backoff_s
 from streams.broker import Delivered, EventLoop, LoopConnection
 from streams.broker.properties import to_properties
 from streams.control import assignment_key
-from streams.errors import BrokerError, BrokerRefusedError, QueueLockedError
+from streams.errors import BrokerError, BrokerRefusedError
 from streams.message import Message
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ _UNCONFIRMED = 200
 class Link:
     """The connection on which assignments come and heartbeats go.
 
-    It stands for an incarnation: a random id, drawn when the process starts, and again when the
-    broker still holds the queue of our own dead connection (half-open).
+    Each time it is opened it is another incarnation, a random id: so the manager says again what
+    went to a queue that was lost with its line, and no dead line holds up the next (half-open).
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Link:
 
     def open(self) -> None:
         """Connect; from then on reconnect whenever the line is lost."""
+        self.incarnation = _incarnation()
         self._blocked = False
         self._sent = self._confirmed = 0
         self._connection = LoopConnection(
@@ -145,8 +146,6 @@ class Link:
         if self._closing:
             return
         self._failures += 1
-        if isinstance(error, QueueLockedError):
-            self.incarnation = _incarnation()
         refused = isinstance(error, BrokerRefusedError)
         longest_s = _LONGEST_REFUSED_S if refused else _LONGEST_S
         delay_s = backoff_s(self._failures, first_s=_FIRST_S, longest_s=longest_s)
