@@ -124,6 +124,9 @@ class Runtime(Protocol):
     def poke(self) -> None:
         """Look at the store now: something changed."""
 
+    def notes(self) -> list[str]:
+        """Return what endangers messages though the manager does its work, a line each."""
+
     def live(self) -> bool:
         """Say whether changes on the broker are seen at once."""
 

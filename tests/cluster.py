@@ -125,9 +125,9 @@ def running_cluster() -> Iterator[Cluster]:
     try:
         first, *others = made
         # the others join the first, which needn't ask who else begins
-        running.append(BrokerNode(first, launched(first)))
+        running.append(_broker(first))
         running[0].wait_ready()
-        running += [BrokerNode(node, launched(node)) for node in others]
+        running += [_broker(node) for node in others]
         cluster = Cluster(running)
         cluster.until_whole()
         yield cluster
@@ -137,6 +137,10 @@ def running_cluster() -> Iterator[Cluster]:
         epmd.kill()
         epmd.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _broker(node: rabbitmq.Node) -> BrokerNode:
+    return BrokerNode(node, launched(node), tls_port=0, tls_folder=node.folder)
 
 
 def _sees_all(node: BrokerNode) -> bool:

@@ -29,4 +29,4 @@ def _created(
 
 def survive_resets() -> None:
     """Have pika report such a line to whoever connects, as it does with one that is refused."""
-    SelectorIOServicesAdapter.create_streaming_connection = _created  # type: ignore[method-assign]
+    SelectorIOServicesAdapter.create_streaming_connection = _created  # type: ignore[method-assign, assignment]

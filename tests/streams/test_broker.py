@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pika
 import pytest
+from pika.adapters.utils.nbio_interface import AbstractStreamProtocol
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 
 from streams.broker import BrokerThread, Delivered, EventLoop, LoopConnection, Session, topology
@@ -227,7 +228,7 @@ def test_a_line_that_is_reset_at_once_is_an_attempt_that_failed() -> None:
     services = SelectorIOServicesAdapter(loop.io)
     # what pika is given when the line was reset since it was made
     services.create_streaming_connection(
-        lambda: None, socket.socket(), on_done=failed.append, ssl_context=None
+        AbstractStreamProtocol, socket.socket(), on_done=failed.append
     )
     loop.run_until(lambda: bool(failed))
     loop.close()
