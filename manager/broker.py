@@ -65,24 +65,27 @@ class ManagerBroker:
 
     def ensure(
         self, streams: Iterable[str], operations: Iterable[str], archives: Iterable[str]
-    ) -> None:
+    ) -> bool:
         """Declare what of these the broker doesn't have (a new broker, a lost exchange).
 
-        A stream that had to be made anew gets its subscriptions back.
+        A stream that had to be made anew gets its subscriptions back. Returns whether streams or
+        operations had to be made.
         """
         self._on_channel(topology.declare_control)
         there = set(self.management.exchange_names())
         queues = {queue["name"] for queue in self.management.queues()}
-        for stream in streams:
-            if names.exchange(stream) not in there:
-                self.create_stream(stream)
-                self._bind_subscriptions(stream, queues)
+        lost = [stream for stream in streams if names.exchange(stream) not in there]
+        for stream in lost:
+            self.create_stream(stream)
+            self._bind_subscriptions(stream, queues)
         for operation in operations:
             if not {names.operation_queue(operation), names.dead_queue(operation)} <= queues:
                 self.create_operation(operation)
+                lost.append(operation)
         for stream in archives:
             self.create_archive(stream)
         self._grant_again()
+        return bool(lost)
 
     def notes(self) -> list[str]:
         """Return what endangers messages though the broker works, a line each."""

@@ -54,6 +54,10 @@ log = structlog.get_logger()
 LOOK_S = 2.0
 #: How often everything is read anew where the event exchange works.
 REFRESH_S = 30.0
+#: How long something that somebody deleted on the broker is missed at most.
+_ENSURE_S = 10.0
+#: A queue that is made anew sooner keeps its old consumers, and RabbitMQ gives them nothing.
+_GONE_S = 1.5
 #: How long new demand waits at most to hear what clouds offer just now.
 BROWSE_S = 1.0
 #: How often the depths of queues are read while something is wanted.
@@ -331,17 +335,19 @@ class Runtime:
         if not self.broker.connected:
             self._ensured = False
             raise BrokerError("the broker is not connected")
-        if not self._ensured and self._term is not None:
+        gone_s = time.monotonic() - self._watch.deleted_s
+        if not self._ensured and self._term is not None and gone_s >= _GONE_S:
             streams = [stream.name for stream in self._store.list_streams()]
             recorded = [a.stream for a in self._archives if a.phase is ArchivePhase.RECORDING]
-            self.broker.ensure(streams, [o.name for o in operations], recorded)
+            if self.broker.ensure(streams, [o.name for o in operations], recorded):
+                self._watch.refresh()  # what was deleted took its bindings along
             self._ensured = True
 
     def _refresh(self) -> None:
         """Read from the broker what no event tells."""
         if not self._watch.seeded or self._refresh_clock.due(self._refresh_s()):
             self._watch.refresh()
-        if self._ensure_clock.due(REFRESH_S):
+        if self._ensure_clock.due(_ENSURE_S):
             self._ensured = False  # somebody may have deleted something
         if self._notes_clock.due(DEPTHS_S):
             before, self._notes = self._notes, self.broker.notes()

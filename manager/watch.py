@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from manager.demand import Binding, BrokerView
+from streams import names
 from streams.broker import BrokerThread, Channel
 from streams.management import Management
+from streams.names import QueueRole
 from streams.settings import Settings
 
 EVENTS_EXCHANGE = "amq.rabbitmq.event"
@@ -23,6 +25,7 @@ _KEYS = (
     "binding.created",
     "binding.deleted",
     "queue.deleted",
+    "exchange.deleted",
 )
 #: The management API shows a consumer up to one statistics interval (5 s) late.
 API_LAG_S = 6.0
@@ -65,6 +68,8 @@ class BrokerWatch:
         #: what events said lately: fact -> (when, how many there are)
         self._news: dict[Fact, tuple[float, int]] = {}
         self._read_s: float | None = None
+        #: when somebody deleted the queue of an operation, by the monotonic clock
+        self.deleted_s = float("-inf")
         self._whole = threading.Event()
         self._thread = BrokerThread(
             settings.need_amqp(),
@@ -164,12 +169,14 @@ class BrokerWatch:
         if headers.get("vhost") != self._management.vhost:
             return
         kind, _, happened = method.routing_key.partition(".")
-        if kind == "queue":
+        if kind in {"queue", "exchange"}:
+            # its consumers and bindings go with it, and no event of their own tells
             with self._lock:
-                gone = [f for f in self._facts if isinstance(f, Consumer)]
-                gone = [f for f in gone if f.queue == headers["name"]]
-            for consumer in gone:
-                self._note(consumer, 0)
+                gone = [f for f in self._facts if _is_of(f, headers["name"], kind)]
+            if names.parse_queue(headers["name"]).role is QueueRole.OPERATION:
+                self.deleted_s = time.monotonic()
+            for fact in gone:
+                self._note(fact, 0)
         elif kind == "consumer":
             consumer = Consumer(headers["queue"], headers["consumer_tag"])
             change = 1 if happened == "created" else -1
@@ -177,6 +184,16 @@ class BrokerWatch:
                 self._note(consumer, max(0, self._facts[consumer] + change))
         elif headers["source_name"]:
             self._note(_event_binding(headers), int(happened == "created"))
+
+
+def _is_of(fact: Fact, name: str, kind: str) -> bool:
+    """Whether a fact can't be without the queue or exchange of that name."""
+    if isinstance(fact, Consumer):
+        return kind == "queue" and fact.queue == name
+    path = fact.path
+    if kind == "exchange" and path.source == name:
+        return True
+    return path.destination == name and path.to_exchange == (kind == "exchange")
 
 
 def _binding(item: Mapping[str, Any]) -> Bound:

@@ -183,6 +183,7 @@ def test_a_user_without_a_right_is_told_which(session: Session, stranger: str) -
             theirs.call(lambda channel: topology.declare_subscription(channel, "s", "all"))
 
 
+@pytest.mark.long
 def test_a_right_revoked_under_an_operator_is_said_and_given_again(
     broker_node: BrokerNode, tmp_path: Path
 ) -> None:
@@ -204,6 +205,7 @@ def test_a_right_revoked_under_an_operator_is_said_and_given_again(
 # ---- what others do to our queues
 
 
+@pytest.mark.long
 def test_what_others_delete_is_made_anew_and_work_goes_on(
     broker_node: BrokerNode, tmp_path: Path
 ) -> None:
@@ -251,6 +253,7 @@ def _until_whole(deployment: Deployment, url: str) -> None:
     eventually(whole, within_s=2 * _SOON_S, what="streams are there and collected")
 
 
+@pytest.mark.long
 def test_queues_of_another_kind_policies_and_alarms_are_noted(
     broker_node: BrokerNode, tmp_path: Path
 ) -> None:
@@ -342,6 +345,7 @@ def test_an_alarm_blocks_publishers_who_say_so_and_go_on_and_not_consumers(
 # ---- time
 
 
+@pytest.mark.long
 def test_a_brokers_consumer_timeout_is_named_and_takes_no_neighbour_along(
     broker_node: BrokerNode, settings: Settings, tmp_path: Path
 ) -> None:
