@@ -109,8 +109,7 @@ class Runtime:
         self.machines = Keeper(desk, store, self.broker, poke=self.poke, forget=self.forget_node)
         self._ensured = self._is_settled = False
         self._term: int | None = None
-        self._interest = Interest()
-        self._wanted: frozenset[str] = frozenset()
+        self._interest, self._wanted = Interest(), frozenset[str]()
         self._planned_term: int | None = None
         self._problems: list[str] = ["starting"]
 

@@ -21,6 +21,7 @@ def test_queues_that_are_no_quorum_queues_are_named() -> None:
 
 def test_policies_that_lose_messages_are_named_and_others_are_not() -> None:
     queue = {"name": "subscriptions.s.all", "type": "quorum", "policy": "p", "operator_policy": "o"}
+    policies: dict[str, dict[str, object]]
     policies = {"p": {"queue-leader-locator": "balanced"}, "o": {"expires": 1, "message-ttl": 1}}
     (line,) = misfits([queue], policies)
     assert line.startswith("policy 'o' (expires, message-ttl) holds for 'subscriptions.s.all'")
