@@ -266,6 +266,7 @@ class ManagerBroker:
 
     def remove_node(self, name: str) -> None:
         """Delete the node's broker user, which closes its connections."""
+        self._granted.pop(name, None)
         self.management.delete_user(permissions.node_user(name))
 
     def forget_rights(self, node: str) -> None:
@@ -309,12 +310,17 @@ class ManagerBroker:
         return {"amqp_urls": urls, **self._ca}
 
     def _grant_again(self) -> None:
-        """Give nodes the rights that somebody took from them."""
+        """Give nodes the rights that somebody took from them; a node that was removed has none."""
         kinds = ("configure", "write", "read")
         there = {p["user"]: {k: p[k] for k in kinds} for p in self.management.permissions()}
-        for node, rights in list(self._granted.items()):
-            if there.get(user := permissions.node_user(node)) != rights:
-                self.management.put_permissions(user, **rights)
+        lacking = {
+            user: rights
+            for node, rights in self._granted.items()
+            if there.get(user := permissions.node_user(node)) != rights
+        }
+        if lacking:
+            for user in lacking.keys() & set(self.management.user_names()):
+                self.management.put_permissions(user, **lacking[user])
 
     def _bind_subscriptions(self, stream: str, queues: Iterable[str]) -> None:
         for queue in queues:

@@ -253,7 +253,8 @@ def test_a_broker_that_restarts_finds_everything_running_again_without_a_manager
         # nobody assigns anything again
         manager.heartbeats.clear()
         manager.until(RUNNING)
-        assert manager.heartbeats[-1].incarnation == incarnation
+        # what was said to the lost line may be lost with it: another line is another incarnation
+        assert manager.heartbeats[-1].incarnation != incarnation
         assert manager.heartbeats[-1].term == 3
         assert manager.outputs(1) == ["WORK"]
 
