@@ -31,6 +31,7 @@ LETS_IN = {
 MATRIX = {
     "GET /api/process_definition/": "viewer",
     "POST /api/process_definition/": "user",
+    "POST /api/process_definition/try/": "user",
     "GET /api/process_definition/{number}/": "owner",
     "PUT /api/process_definition/{number}/": "owner",
     "DELETE /api/process_definition/{number}/": "owner",
@@ -281,8 +282,8 @@ DEEDS: tuple[tuple[str, str, Any, str], ...] = (
     ("POST /api/streams/", "", {"name": "u"}, "stream.created"),
     ("DELETE /api/streams/{name}/", "u", None, "stream.removed"),
 )
-#: Takes a machine: tests/manager/machines/test_api.py has one, and looks at what is noted.
-ELSEWHERE = {"POST /api/nodes/{name}/renew/"}
+#: Take a machine and an agent: tests/manager/machines/test_api.py and tests/manager/test_trials.py.
+ELSEWHERE = {"POST /api/nodes/{name}/renew/", "POST /api/process_definition/try/"}
 
 
 def test_every_change_is_noted_with_who_made_it(world: World) -> None:
