@@ -130,6 +130,8 @@ def running_cluster() -> Iterator[Cluster]:
         running += [_broker(node) for node in others]
         cluster = Cluster(running)
         cluster.until_whole()
+        # the first vhost of a new cluster may take longer than an HTTP request
+        control(running[0], "add_vhost", "first")
         yield cluster
     finally:
         for one in running:
