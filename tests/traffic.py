@@ -73,7 +73,7 @@ class Publisher:
         while not self._stopping.is_set():
             self._loop = EventLoop()
             self._connection = LoopConnection(
-                self._loop, self._urls, name="publisher", on_ready=self._pump, on_lost=self._lost
+                self._loop, self._urls, name="publisher", on_ready=self._begin, on_lost=self._lost
             )
             self._connection.on_confirm = self._confirmed
             self._connection.on_return = self._count_returned
@@ -86,6 +86,10 @@ class Publisher:
         self._unconfirmed.clear()
         self._stopping.wait(_AGAIN_S)
         self._loop.stop()
+
+    def _begin(self) -> None:
+        self._connection.watch_confirms(lambda: next(iter(self._unconfirmed), None))
+        self._pump()
 
     def _pump(self) -> None:
         if not self._connection.is_open:

@@ -120,6 +120,8 @@ class Link:
         self.up = True
         self._failures = 0
         self._last_problem = ""
+        assert self._connection is not None  # noqa: S101 - it came up
+        self._connection.watch_confirms(self._oldest)
         log.info("connected to the broker, incarnation %s", self.incarnation)
         self._on_up()
 
@@ -133,6 +135,9 @@ class Link:
         if self._connection is not None and self.up:
             self._connection.close()
             self._lost(BrokerError("broker: the agent's queue was deleted"))
+
+    def _oldest(self) -> int | None:
+        return self._confirmed + 1 if self._confirmed < self._sent else None
 
     def _note_confirm(self, number: int, _multiple: bool, _taken: bool) -> None:  # noqa: FBT001
         self._confirmed = max(self._confirmed, number)

@@ -50,6 +50,7 @@ class Outbox:
         connection.on_confirm = self._confirmed
         connection.on_return = self._returned
         connection.on_blocked = self._set_blocked
+        connection.watch_confirms(lambda: next(iter(self._pending), None))
 
     @property
     def full(self) -> bool:

@@ -26,6 +26,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from streams.broker import patience
 from streams.broker.addresses import explain, explain_channel, parameters
 from streams.broker.properties import stamped, to_properties
 from streams.errors import BrokerError, BrokerUnreachableError
@@ -115,13 +116,14 @@ class Session:
 
         def send(channel: BlockingChannel) -> bool:
             try:
-                channel.basic_publish(
-                    exchange,
-                    routing_key,
-                    complete.body,
-                    to_properties(complete),
-                    mandatory=mandatory,
-                )
+                with patience.within_reason(channel.connection):
+                    channel.basic_publish(
+                        exchange,
+                        routing_key,
+                        complete.body,
+                        to_properties(complete),
+                        mandatory=mandatory,
+                    )
             except UnroutableError:
                 return False
             except NackError:

@@ -15,10 +15,11 @@ from pika.adapters.utils import io_services_utils
 from pika.channel import Channel
 from pika.exceptions import AMQPChannelError, ChannelClosedByClient, ConnectionClosedByClient
 
-from streams.broker import codec
+from streams.broker import codec, patience
 from streams.broker.addresses import explain, explain_channel, parameters
 from streams.broker.codec import Delivered
-from streams.errors import BrokerError
+from streams.errors import BrokerError, BrokerUnreachableError
+from streams.settings import without_password
 
 log = logging.getLogger(__name__)
 
@@ -259,6 +260,7 @@ class LoopConnection:
         self._closing = False
         self._on_closed: Callback | None = None
         self._sequence = 0
+        self._blocked = False
         #: called with (sequence number, multiple, whether the broker took it)
         self.on_confirm: OnConfirm = lambda _tag, _multiple, _taken: None
         #: called with the exchange of each message that no queue collected, before its confirm
@@ -300,6 +302,20 @@ class LoopConnection:
                 )
         self._sequence += 1
         return self._sequence
+
+    def watch_confirms(self, oldest: Callable[[], int | None]) -> None:
+        """Give the line up if what was published first isn't confirmed in time.
+
+        `oldest` returns its number, or None when everything is confirmed.
+        """
+
+        def waited_for() -> int | None:
+            if not self.is_open or self._connection is None:
+                raise StopIteration
+            busy = self._blocked or patience.is_sending(self._connection)
+            return None if busy else oldest()
+
+        patience.watch(self._loop.call_later, waited_for, self._give_up)
 
     def consume(
         self, queue: str, on_delivered: OnDelivered, *, prefetch: int, on_cancelled: Callback
@@ -355,8 +371,8 @@ class LoopConnection:
             return
         self._connection = outcome
         outcome.add_on_close_callback(self._connection_closed)
-        outcome.add_on_connection_blocked_callback(lambda *_: self.on_blocked(True))  # noqa: FBT003
-        outcome.add_on_connection_unblocked_callback(lambda *_: self.on_blocked(False))  # noqa: FBT003
+        outcome.add_on_connection_blocked_callback(lambda *_: self._set_blocked(True))  # noqa: FBT003
+        outcome.add_on_connection_unblocked_callback(lambda *_: self._set_blocked(False))  # noqa: FBT003
         outcome.channel(on_open_callback=self._channel_opened)
 
     def _channel_opened(self, channel: Channel) -> None:
@@ -367,6 +383,10 @@ class LoopConnection:
         channel.add_on_cancel_callback(lambda _frame: self._on_consumer_gone())
         channel.add_on_return_callback(lambda _c, method, _p, _b: self.on_return(method.exchange))
         channel.confirm_delivery(self._confirmed, callback=lambda _frame: self._on_ready())
+
+    def _set_blocked(self, blocked: bool) -> None:  # noqa: FBT001
+        self._blocked = blocked
+        self.on_blocked(blocked)
 
     def _taken(self, number: int, multiple: bool, taken: bool) -> None:  # noqa: FBT001
         self.on_confirm(number, multiple, taken)
@@ -390,6 +410,12 @@ class LoopConnection:
             return
         if not isinstance(reason, ConnectionClosedByClient):
             self._lost(explain(reason, self._urls))
+
+    def _give_up(self) -> None:
+        where = ", ".join(without_password(url) for url in self._urls)
+        if self._connection is not None and self._connection.is_open:
+            self._connection.close()
+        self._lost(BrokerUnreachableError(f"broker {where}: {patience.NO_CONFIRM}"))
 
     def _lost(self, error: BrokerError) -> None:
         on_lost, self._on_lost = self._on_lost, None

@@ -101,6 +101,7 @@ class Outflow:
         connection.on_confirm = self._note_confirm
         connection.on_return = self._note_return
         connection.on_blocked = self._note_blocked
+        connection.watch_confirms(lambda: next(iter(self._unconfirmed), None))
         self._pump()
 
     def _pump(self) -> None:

@@ -4,13 +4,22 @@ import socket
 import struct
 import threading
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 import pika
 import pytest
 from pika.adapters.utils.nbio_interface import AbstractStreamProtocol
 from pika.adapters.utils.selector_ioloop_adapter import SelectorIOServicesAdapter
 
-from streams.broker import BrokerThread, Delivered, EventLoop, LoopConnection, Session, topology
+from streams.broker import (
+    BrokerThread,
+    Delivered,
+    EventLoop,
+    LoopConnection,
+    Session,
+    patience,
+    topology,
+)
 from streams.broker.addresses import parameters
 from streams.broker.fields import FarTime
 from streams.errors import (
@@ -22,6 +31,7 @@ from streams.errors import (
 from streams.management import Management
 from streams.message import Message
 from streams.settings import Settings
+from tests.chaos.wire import Wire
 from tests.rabbit import BrokerNode
 
 
@@ -261,3 +271,30 @@ def _reset_all(listener: socket.socket) -> None:
             line, _ = listener.accept()
             line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             line.close()
+
+
+def test_a_confirm_that_never_comes_ends_the_line_in_both_faces(
+    settings: Settings, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "LOOK_S", 0.5)
+    session.call(lambda channel: topology.declare_stream(channel, "s"))
+    port = urlsplit(settings.need_amqp()[0]).port
+    assert port is not None
+    wire = Wire(("127.0.0.1", port))
+    url = settings.need_amqp()[0].replace(f":{port}/", f":{wire.port}/")
+    lost: list[BrokerError] = []
+    loop = EventLoop()
+    connection = LoopConnection(loop, [url], name="test", on_ready=loop.stop, on_lost=lost.append)
+    loop.run()
+    connection.watch_confirms(lambda: 1)
+    wire.cut("half-open", 0)
+    connection.publish("streams.s", "", pika.BasicProperties(), b"x")
+    loop.run_until(lambda: bool(lost))
+    loop.close()
+    assert "no confirm" in str(lost[0])
+    with Session([url], name="test", patience_s=0) as blocking:
+        _ = blocking.channel
+        wire.cut("half-open", 0)
+        with pytest.raises(BrokerUnreachableError, match="no confirm"):
+            blocking.publish("streams.s", Message(b"x"))
+    wire.close()
