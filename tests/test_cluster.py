@@ -96,10 +96,12 @@ def test_the_leaders_node_is_killed_under_load_and_all_goes_on(
 ) -> None:
     with _loaded(cluster, tmp_path) as load:
         leader = cluster.leader(load.vhost, operation_queue("op"))
-        load.passes(f"{leader.node.name} killed", leader.kill)
-        load.see()
-        leader.start()
-        cluster.until_whole()
+        try:
+            load.passes(f"{leader.node.name} killed", leader.kill)
+            load.see()
+        finally:
+            leader.start()
+            cluster.until_whole()
 
 
 def test_a_rolling_restart_loses_nothing(cluster: Cluster, tmp_path: Path) -> None:

@@ -88,7 +88,9 @@ class Publisher:
         self._loop.stop()
 
     def _begin(self) -> None:
-        self._connection.watch_confirms(lambda: next(iter(self._unconfirmed), None))
+        self._connection.watch_confirms(
+            lambda: next(iter(self._unconfirmed), 0 if self._again else None)
+        )
         self._pump()
 
     def _pump(self) -> None:

@@ -50,7 +50,7 @@ class Outbox:
         connection.on_confirm = self._confirmed
         connection.on_return = self._returned
         connection.on_blocked = self._set_blocked
-        connection.watch_confirms(lambda: next(iter(self._pending), None))
+        connection.watch_confirms(self._oldest)
 
     @property
     def full(self) -> bool:
@@ -112,6 +112,9 @@ class Outbox:
         number = self._connection.publish(exchange, key, properties, body, mandatory=True)
         self._pending[number] = (then, exchange, key, properties, body)
         self._pending_bytes += len(body)
+
+    def _oldest(self) -> int | None:
+        return next(iter(self._pending), 0 if self._refused else None)
 
     def _confirmed(self, number: int, multiple: bool, taken: bool) -> None:  # noqa: FBT001
         pending = self._pending

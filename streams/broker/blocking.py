@@ -127,6 +127,8 @@ class Session:
             except UnroutableError:
                 return False
             except NackError:
+                # this channel may refuse all, for ever: the next call gets another
+                channel.close()
                 raise BrokerError(f"broker: refused to keep a message for {exchange!r}") from None
             return True
 

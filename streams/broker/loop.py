@@ -261,6 +261,7 @@ class LoopConnection:
         self._on_closed: Callback | None = None
         self._sequence = 0
         self._blocked = False
+        self._watch: patience.Watch | None = None
         #: called with (sequence number, multiple, whether the broker took it)
         self.on_confirm: OnConfirm = lambda _tag, _multiple, _taken: None
         #: called with the exchange of each message that no queue collected, before its confirm
@@ -304,18 +305,18 @@ class LoopConnection:
         return self._sequence
 
     def watch_confirms(self, oldest: Callable[[], int | None]) -> None:
-        """Give the line up if what was published first isn't confirmed in time.
+        """Give the line up if what is published isn't confirmed in time.
 
-        `oldest` returns its number, or None when everything is confirmed.
+        `oldest` returns the number of the first that isn't, any number while something refused
+        waits to be sent again, or None when everything is confirmed.
         """
 
-        def waited_for() -> int | None:
-            if not self.is_open or self._connection is None:
-                raise StopIteration
+        def waiting() -> int | None:
+            assert self._connection is not None  # noqa: S101 - the watch ends with it
             busy = self._blocked or patience.is_sending(self._connection)
             return None if busy else oldest()
 
-        patience.watch(self._loop.call_later, waited_for, self._give_up)
+        self._watch = patience.Watch(self._loop.call_later, waiting, self._give_up)
 
     def consume(
         self, queue: str, on_delivered: OnDelivered, *, prefetch: int, on_cancelled: Callback
@@ -359,6 +360,7 @@ class LoopConnection:
 
     def close(self, on_closed: Callback | None = None) -> None:
         """Close channel and connection in good order; `on_lost` isn't called any more."""
+        self._end_watch()
         self._closing, self._on_closed = True, on_closed
         if self._connection is not None and self._connection.is_open:
             self._connection.close()
@@ -389,11 +391,13 @@ class LoopConnection:
         self.on_blocked(blocked)
 
     def _taken(self, number: int, multiple: bool, taken: bool) -> None:  # noqa: FBT001
+        if taken and self._watch is not None:
+            self._watch.taken += 1
         self.on_confirm(number, multiple, taken)
 
     def _confirmed(self, answer: Any) -> None:
         method = answer.method
-        self.on_confirm(method.delivery_tag, method.multiple, method.NAME == "Basic.Ack")
+        self._taken(method.delivery_tag, method.multiple, method.NAME == "Basic.Ack")
 
     def _channel_closed(self, _channel: Channel, reason: Exception) -> None:
         if self._closing or isinstance(reason, ChannelClosedByClient):
@@ -417,7 +421,12 @@ class LoopConnection:
             self._connection.close()
         self._lost(BrokerUnreachableError(f"broker {where}: {patience.NO_CONFIRM}"))
 
+    def _end_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.end()
+
     def _lost(self, error: BrokerError) -> None:
+        self._end_watch()
         on_lost, self._on_lost = self._on_lost, None
         if on_lost is not None:
             on_lost(error)

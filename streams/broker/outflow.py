@@ -101,8 +101,11 @@ class Outflow:
         connection.on_confirm = self._note_confirm
         connection.on_return = self._note_return
         connection.on_blocked = self._note_blocked
-        connection.watch_confirms(lambda: next(iter(self._unconfirmed), None))
+        connection.watch_confirms(self._oldest)
         self._pump()
+
+    def _oldest(self) -> int | None:
+        return next(iter(self._unconfirmed), 0 if self._again else None)
 
     def _pump(self) -> None:
         """Send again what must be, then ask for more, or end."""

@@ -1,6 +1,7 @@
-"""Confirms that never come: RabbitMQ can lose a message, unsaid, while a queue's leader changes.
+"""Confirms that never come: a line without them is given up like one that was lost.
 
-Such a line is given up like one that was lost, and what wasn't confirmed is sent again.
+A channel of RabbitMQ that first publishes while a queue's leader is dead may refuse everything for
+ever, or lose it unsaid. Over another line it is taken; what wasn't confirmed is sent again.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,32 +14,42 @@ from pika.exceptions import AMQPConnectionError
 LOOK_S = 10.0
 _LOOKS = 2
 #: What is said of such a line.
-NO_CONFIRM = "no confirm of what was published within 20 s"
-
-Later = Callable[[float, Callable[[], None]], Any]
+NO_CONFIRM = "what was published isn't confirmed"
 
 
-def watch(later: Later, oldest: Callable[[], int | None], give_up: Callable[[], None]) -> None:
-    """Call `give_up` once `oldest`, asked again and again, has been the same number for too long.
+class Watch:
+    """Looks whether confirms come; `give_up` is called, once, when they don't.
 
-    It returns None while nothing is waited for; `give_up` ends the watch, and so does an `oldest`
-    that raises StopIteration.
+    `waiting` returns the number of the first message that isn't confirmed, or None: nothing is to
+    be waited for just now.
     """
-    seen: int | None = None
 
-    def look() -> None:
-        nonlocal seen
-        try:
-            number = oldest()
-        except StopIteration:
-            return
-        if number is not None and number == seen:
-            give_up()
-            return
-        seen = number
-        later(LOOK_S, look)
+    def __init__(
+        self,
+        later: Callable[[float, Callable[[], None]], Any],
+        waiting: Callable[[], int | None],
+        give_up: Callable[[], None],
+    ) -> None:
+        self._later, self._waiting, self._give_up = later, waiting, give_up
+        #: how often something was confirmed
+        self.taken = 0
+        self._seen: tuple[int | None, int] = None, 0
+        self._ended = False
+        later(LOOK_S, self._look)
 
-    later(LOOK_S, look)
+    def end(self) -> None:
+        """Look no more."""
+        self._ended = True
+
+    def _look(self) -> None:
+        if self._ended:
+            return
+        (before, taken), now = self._seen, self._waiting()
+        if before is not None and now is not None and (now == before or self.taken == taken):
+            self._give_up()
+            return
+        self._seen = now, self.taken
+        self._later(LOOK_S, self._look)
 
 
 def is_sending(connection: Any) -> bool:
