@@ -1,6 +1,6 @@
 # Every command a developer types. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-long demo up down bench bench-guard lock sbom licences audit chaos
+.PHONY: help setup check format test test-long demo up down bench bench-guard lock sbom licences audit chaos soak
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -43,6 +43,9 @@ test-long: base-image ## every test, unsampled
 
 chaos: setup ## faults by random schedules: SEEDS=200 of them, or SEED=17 once more
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),20))
+
+soak: setup ## half load for MINUTES=30: nothing may grow
+	$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),30)
 
 demo: setup ## install what is missing, run the quickstart on a stack of its own, clean up
 	@./demo.sh

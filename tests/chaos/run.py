@@ -82,12 +82,13 @@ def run(rig: Rig, schedule: Schedule) -> tuple[Journal, list[str]]:
 def _set_up(rig: Rig, chain: Chain) -> bool:
     """Make what isn't there yet; say whether all of it is."""
     with suppress(ManagerError):  # no answer in time: asked again
-        _create(rig, chain)
+        create(rig, chain)
         return True
     return False
 
 
-def _create(rig: Rig, chain: Chain) -> None:
+def create(rig: Rig, chain: Chain) -> None:
+    """Make the chain's streams and operations, and begin to archive the first."""
     client, streams = rig.deployment.client, chain.streams
     for stage, name, source, target in zip(
         chain.schedule.stages, chain.operations, streams, streams[1:], strict=False

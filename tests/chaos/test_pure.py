@@ -6,6 +6,7 @@ import pytest
 
 from tests.chaos.checker import Figures, Journal, problems
 from tests.chaos.schedule import Fault, Schedule, Stage, schedule
+from tests.chaos.soak import BOUNDS, Samples, too_steep
 from tests.traffic import Came, body
 
 _PREFIX, _NUMBER, _CALM = "s1-", 40, 30
@@ -84,3 +85,15 @@ def test_figures_add_up() -> None:
     figures.add(_ROUGH, _journal(_came(*range(1, _NUMBER))))
     assert (figures.seeds, figures.kills, figures.messages, figures.lost) == (1, 1, 40, 1)
     assert "1 lost" in str(figures)
+
+
+def test_what_grows_is_seen_and_what_only_wavers_is_not() -> None:
+    flat, growing = Samples(), Samples()
+    for at in range(360):
+        steady = dict.fromkeys(BOUNDS, 50.0 + at % 2)
+        flat.add(at * 10.0, steady)
+        # a warm-up is no growth; 40 files an hour are
+        growing.add(at * 10.0, {**steady, "open files": at / 9, "processes": min(at, 100.0)})
+    assert too_steep(flat.slopes()) == []
+    assert too_steep(growing.slopes()) == ["open files"]
+    assert growing.slopes()["open files"] == pytest.approx(40)
