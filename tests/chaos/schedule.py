@@ -161,7 +161,12 @@ def _fault(chance: Random, at_s: float) -> Fault:
     pick, for_s = chance.randrange(100), round(chance.uniform(0.2, 1.5), 1)
     if deed != "cut":
         return Fault(at_s, deed, _chosen(chance, _VICTIMS), for_s if deed == "stop" else 0.0, pick)
-    return Fault(at_s, deed, _chosen(chance, _LINES), for_s, pick, _chosen(chance, _WAYS))
+    line, way = _chosen(chance, _LINES), _chosen(chance, _WAYS)
+    if line == "database" and way == "half-open":
+        way = (
+            "stall"  # TCP itself notices a server that is gone; to a proxy that is there it is mute
+        )
+    return Fault(at_s, deed, line, for_s, pick, way)
 
 
 def _chosen(chance: Random, weights: dict[str, int]) -> str:
