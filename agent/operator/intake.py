@@ -83,14 +83,14 @@ class Intake:
         self._earlier = 0
         self._consumer: str | None = None
         self._stopped = False
+        self._then: Then = lambda: None
         self._ack_timer: object = None
         self._alone: int | None = None
         #: whether the next one waits until those before it are through, to be taken alone
         self._held_back = False
-        #: whether something is waiting, but nothing that could be taken
-        self._starved = False
-        #: whether `on_waiting` is called at the end of this round, for all that came
-        self._telling = False
+        #: whether something is waiting, but nothing that could be taken; and whether `on_waiting`
+        #: is called at the end of this round, for all that came
+        self._starved = self._telling = False
         self._mean_bytes = 0.0
         #: called with each item before it is put into `waiting`; True: not for the program
         self.on_item: Callable[[Item], bool] = lambda _item: False
@@ -117,13 +117,17 @@ class Intake:
         )
 
     def stop(self, then: Then) -> None:
-        """Take nothing more from the broker, then call back."""
-        self._stopped = True
+        """Take nothing more from the broker, then call back.
+
+        RabbitMQ puts what is on its way to a cancelled consumer of a quorum queue behind all
+        others. So it is cancelled when nothing can be on its way: we have as much as we may, or all
+        that came is through. Until then nothing is acknowledged, which would bring more.
+        """
+        self._stopped, self._then = True, then
         if self._consumer is None:
             then()
         else:
-            consumer, self._consumer = self._consumer, None
-            self._connection.cancel(consumer, then)
+            self._cancel_in_time()
 
     def take(self) -> Item | None:
         """Return the next input to work on, if one may be begun now."""
@@ -184,8 +188,10 @@ class Intake:
         self._mean_bytes += (size - self._mean_bytes) / min(item.tag, 32)
         if not self.on_item(item):
             self._wait(item)
-        if self.ledger.in_hand_after(self._earlier) == self._prefetch:
+        if self._full and not self._stopped:
             self._adapt(item)
+        elif self._stopped:
+            self._cancel_in_time()
 
     def _wait(self, item: Item) -> None:
         self.waiting.append(item)
@@ -219,8 +225,26 @@ class Intake:
         if not self._stopped:
             self.start()
 
+    @property
+    def _full(self) -> bool:
+        """Whether the present consumer has as many in hand as the broker gives it."""
+        return self.ledger.in_hand_after(self._earlier) == self._prefetch
+
+    def _cancel_in_time(self) -> None:
+        if self._consumer is not None and (self._full or not self.ledger.unfinished):
+            consumer, self._consumer = self._consumer, None
+            self._connection.cancel(consumer, self._cancelled)
+
+    def _cancelled(self) -> None:
+        self._send_acks(singles=False)
+        self._then()
+
     def _acknowledge(self) -> None:
         self._ack_timer = None
+        if self._stopped:
+            self._cancel_in_time()
+            if self._consumer is not None:
+                return
         self._send_acks(singles=self.ledger.waiting > _SINGLES_SHARE * self._prefetch)
 
     def _send_acks(self, *, singles: bool) -> None:

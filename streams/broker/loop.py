@@ -331,9 +331,15 @@ class LoopConnection:
         return str(channel.basic_consume(queue, Consumer(on_delivered)))
 
     def cancel(self, consumer_tag: str, on_cancelled: Callback) -> None:
-        """Take nothing more; `on_cancelled` is called when no further delivery can come."""
+        """Take nothing more; `on_cancelled` is called when no further delivery can come.
+
+        What is on its way until then is still delivered.
+        """
         if self.is_open:
             self.channel.basic_cancel(consumer_tag, callback=lambda _frame: on_cancelled())
+            if self._encoder is not None:  # pika is as we know it
+                # it would reject those, and a quorum queue puts what is rejected behind all others
+                self.channel._cancelled.discard(consumer_tag)  # noqa: SLF001 - codec.INTERNALS
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
         """Acknowledge one delivery, or all up to it."""

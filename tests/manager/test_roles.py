@@ -282,7 +282,7 @@ DEEDS: tuple[tuple[str, str, Any, str], ...] = (
     ("POST /api/streams/", "", {"name": "u"}, "stream.created"),
     ("DELETE /api/streams/{name}/", "u", None, "stream.removed"),
 )
-#: Take a machine and an agent: tests/manager/machines/test_api.py and tests/manager/test_trials.py.
+#: Take a machine and an agent: tests/console/test_nodes.py and tests/manager/test_trials.py.
 ELSEWHERE = {"POST /api/nodes/{name}/renew/", "POST /api/process_definition/try/"}
 
 

@@ -157,6 +157,44 @@ def test_the_loop_face_consumes_publishes_and_hears_confirms(
     loop.close()
 
 
+def test_what_is_on_its_way_to_a_cancelled_consumer_is_delivered_and_order_stays(
+    settings: Settings, session: Session
+) -> None:
+    # Given a queue of 50, and somebody who cancels at the first of ten that come together
+    session.call(topology.declare_control)
+    session.call(lambda channel: topology.declare_stream(channel, "in"))
+    session.call(lambda channel: topology.declare_operation(channel, "op"))
+    session.call(lambda channel: topology.bind_operation(channel, "op", "in"))
+    for number in range(50):
+        session.publish("streams.in", Message(b"%d" % number))
+    loop, got = EventLoop(), list[bytes]()
+    tags, errors = list[str](), list[BrokerError]()
+
+    def deliver(delivered: Delivered) -> None:
+        if not got:
+            link.cancel(tags[0], loop.stop)
+        got.append(delivered.body)
+
+    def ready() -> None:
+        tags.append(link.consume("operations.op", deliver, prefetch=10, on_cancelled=lambda: None))
+
+    link = LoopConnection(
+        loop, settings.need_amqp(), name="test", on_ready=ready, on_lost=errors.append
+    )
+    loop.call_later(10, loop.stop)
+    loop.run()
+    # Then the ten are delivered, and with the connection they go back to the queue's front
+    assert got == [b"%d" % number for number in range(10)]
+    link.close(loop.stop)
+    loop.run()
+    loop.close()
+    assert not errors
+    left = [
+        session.call(lambda c: c.basic_get("operations.op", auto_ack=True))[2] for _ in range(50)
+    ]
+    assert left == [b"%d" % number for number in range(50)]
+
+
 def test_the_loop_face_says_why_it_could_not_connect() -> None:
     loop, errors = EventLoop(), list[BrokerError]()
 
