@@ -17,6 +17,7 @@ from pika.exceptions import AMQPChannelError, ChannelClosedByClient, ConnectionC
 
 from streams.broker import codec, patience
 from streams.broker.addresses import explain, explain_channel, parameters
+from streams.broker.channel import OrderedChannel
 from streams.broker.codec import Delivered
 from streams.errors import BrokerError, BrokerUnreachableError
 from streams.settings import without_password
@@ -75,6 +76,9 @@ class _Connection(pika.SelectConnection):
         self._on_confirm: dict[int, OnConfirm] = {}
         super().__init__(*arguments, **options)
         self._rounds = self.ioloop
+
+    def _create_channel(self, channel_number: int, on_open_callback: Any) -> Channel:
+        return OrderedChannel(self, channel_number, on_open_callback)
 
     def shortcut(self, channel: Channel, on_confirm: OnConfirm) -> codec.Encoder | None:
         """Decode what comes by `codec` from now on; return what encodes for this channel.
@@ -337,9 +341,6 @@ class LoopConnection:
         """
         if self.is_open:
             self.channel.basic_cancel(consumer_tag, callback=lambda _frame: on_cancelled())
-            if self._encoder is not None:  # pika is as we know it
-                # it would reject those, and a quorum queue puts what is rejected behind all others
-                self.channel._cancelled.discard(consumer_tag)  # noqa: SLF001 - codec.INTERNALS
 
     def ack(self, tag: int, *, multiple: bool = False) -> None:
         """Acknowledge one delivery, or all up to it."""

@@ -21,6 +21,7 @@ from streams.broker import (
     topology,
 )
 from streams.broker.addresses import parameters
+from streams.broker.feed import Feed
 from streams.broker.fields import FarTime
 from streams.errors import (
     BrokerError,
@@ -157,16 +158,30 @@ def test_the_loop_face_consumes_publishes_and_hears_confirms(
     loop.close()
 
 
-def test_what_is_on_its_way_to_a_cancelled_consumer_is_delivered_and_order_stays(
-    settings: Settings, session: Session
-) -> None:
-    # Given a queue of 50, and somebody who cancels at the first of ten that come together
+def fill(session: Session, count: int) -> None:
+    """Put so many messages into an operation's queue."""
     session.call(topology.declare_control)
     session.call(lambda channel: topology.declare_stream(channel, "in"))
     session.call(lambda channel: topology.declare_operation(channel, "op"))
     session.call(lambda channel: topology.bind_operation(channel, "op", "in"))
-    for number in range(50):
+    for number in range(count):
         session.publish("streams.in", Message(b"%d" % number))
+
+
+def emptied(session: Session) -> list[bytes]:
+    """Take everything out of that queue, in its order."""
+
+    def take() -> bytes | None:
+        return session.call(lambda channel: channel.basic_get("operations.op", auto_ack=True))[2]
+
+    return list(iter(take, None))
+
+
+def test_what_is_on_its_way_to_a_cancelled_consumer_is_delivered_and_order_stays(
+    settings: Settings, session: Session
+) -> None:
+    # Given a queue of 50, and somebody who cancels at the first of ten that come together
+    fill(session, 50)
     loop, got = EventLoop(), list[bytes]()
     tags, errors = list[str](), list[BrokerError]()
 
@@ -189,10 +204,43 @@ def test_what_is_on_its_way_to_a_cancelled_consumer_is_delivered_and_order_stays
     loop.run()
     loop.close()
     assert not errors
-    left = [
-        session.call(lambda c: c.basic_get("operations.op", auto_ack=True))[2] for _ in range(50)
-    ]
-    assert left == [b"%d" % number for number in range(50)]
+    assert emptied(session) == [b"%d" % number for number in range(50)]
+
+
+@pytest.mark.parametrize("way", ["connection", "feed"])
+def test_who_closes_with_a_consumer_gives_back_what_is_on_its_way_in_order(
+    settings: Settings, session: Session, way: str
+) -> None:
+    fill(session, 200)
+    loop, got, errors = EventLoop(), list[bytes](), list[BrokerError]()
+
+    feeds = list[Feed]()
+
+    def deliver(delivered: Delivered) -> None:
+        got.append(delivered.body)
+        if len(got) < 20:
+            (feeds[0] if feeds else link).ack(delivered.tag)
+        elif len(got) == 20:
+            for feed in feeds:
+                feed.close()
+            link.close(loop.stop)
+
+    def ready() -> None:
+        if way == "feed":
+            feeds.append(
+                Feed(link, "operations.op", prefetch=50, on_fed=deliver, on_ended=errors.append)
+            )
+        else:
+            link.consume("operations.op", deliver, prefetch=50, on_cancelled=lambda: None)
+
+    link = LoopConnection(
+        loop, settings.need_amqp(), name="test", on_ready=ready, on_lost=errors.append
+    )
+    loop.call_later(10, loop.stop)
+    loop.run()
+    loop.close()
+    assert not errors
+    assert emptied(session) == [b"%d" % number for number in range(19, 200)]
 
 
 def test_the_loop_face_says_why_it_could_not_connect() -> None:
