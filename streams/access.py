@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 THRESHOLD_BYTES = 1024 * 1024
 #: What the keys of archives begin with.
 ARCHIVES = "archives/"
+#: The CA of an S3 server of one's own, in PEM.
+CA_VARIABLE = "AWS_CA_BUNDLE"
 #: boto3's own variables; the service's endpoint comes before the general one.
 _VARIABLES = {
     "endpoint_url": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
@@ -15,6 +17,7 @@ _VARIABLES = {
     "access_key_id": ("AWS_ACCESS_KEY_ID",),
     "secret_access_key": ("AWS_SECRET_ACCESS_KEY",),
     "session_token": ("AWS_SESSION_TOKEN",),
+    "ca_file": (CA_VARIABLE,),
 }
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -28,6 +31,8 @@ class S3Access:
     access_key_id: str | None = field(default=None, repr=False)
     secret_access_key: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
+    #: whose certificates count; None: those of the CAs that boto3 and the system know
+    ca_file: str | None = None
 
     @classmethod
     def of(cls, env: Mapping[str, str]) -> "S3Access":
@@ -67,6 +72,8 @@ class ObjectStore:
     archive_bucket: str | None = None
     #: the only buckets that references may name, beside that of outputs; empty: any
     buckets: tuple[str, ...] = ()
+    #: the server's CA, in PEM: a file's path would be of no use on another machine
+    ca: str | None = None
 
     def objection(self, bucket: str, key: str) -> str | None:
         """Say why an operator, whose login may read it, mustn't fetch this object; None: it may."""

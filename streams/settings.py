@@ -3,17 +3,20 @@
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from streams import tls
+from streams.access import CA_VARIABLE as S3_CA_VARIABLE
 from streams.access import THRESHOLD_BYTES, ObjectStore, S3Access
 from streams.errors import SettingsError
 
 #: Folder of the embedded stack, and its file of settings.
 STACK_FOLDER = ".streamboss"
 ENV_FILE = f"{STACK_FOLDER}/env"
+#: A CA of S3 travels with each operation; bundles of all the world's CAs are larger.
+_CA_BYTES = 16 * 1024
 _NUMBERS = ("STREAMBOSS_OBJECT_THRESHOLD", "STREAMBOSS_OBJECT_DAYS")
 
 
@@ -62,7 +65,8 @@ class Settings:
         ]
         numbers = {name: _number(values, name, problems) for name in _NUMBERS}
         threshold = numbers["STREAMBOSS_OBJECT_THRESHOLD"]
-        ca_file = _ca_file(values, problems)
+        ca_file = _ca_file(values.get(tls.CA_VARIABLE), tls.CA_VARIABLE, problems)
+        s3 = _s3_access(written, env, problems)
         if problems:
             raise SettingsError("; ".join(problems))
         return cls(
@@ -73,7 +77,7 @@ class Settings:
             user=values.get("STREAMBOSS_USER") or None,
             password=values.get("STREAMBOSS_PASSWORD") or None,
             database_url=values.get("STREAMBOSS_DATABASE_URL") or None,
-            s3=_s3_access(written, env),
+            s3=s3,
             bucket=values.get("STREAMBOSS_BUCKET") or None,
             object_bucket=values.get("STREAMBOSS_OBJECT_BUCKET") or None,
             buckets=tuple(values.get("STREAMBOSS_BUCKETS", "").replace(",", " ").split()),
@@ -83,9 +87,15 @@ class Settings:
 
     @property
     def objects(self) -> ObjectStore:
-        """What operators need of S3."""
+        """What operators need of S3, wherever they are.
+
+        Raises:
+            SettingsError: the CA's file is gone, or isn't one of a server's own CA.
+        """
         return ObjectStore(
-            self.s3, self.object_bucket, self.object_threshold_bytes, self.bucket, self.buckets
+            replace(self.s3, ca_file=None),
+            *(self.object_bucket, self.object_threshold_bytes, self.bucket, self.buckets),
+            ca=_ca_of(self.s3),
         )
 
     def need_amqp(self) -> tuple[str, ...]:
@@ -162,16 +172,33 @@ def login_of(amqp_url: str) -> tuple[str, str]:
     return unquote(parts.username or "guest"), unquote(parts.password or "guest")
 
 
-def _s3_access(written: Mapping[str, str], env: Mapping[str, str]) -> S3Access:
+def _s3_access(written: Mapping[str, str], env: Mapping[str, str], problems: list[str]) -> S3Access:
     """Return how S3 is reached.
 
     A login belongs to its server: keys in the environment, meant for some cloud, aren't shown to
     the server of `.streamboss/env`, which names its own.
     """
-    ours = S3Access.of(written)
-    if ours.endpoint_url and ours.access_key_id and not S3Access.of(env).endpoint_url:
-        return ours
-    return S3Access.of({**written, **env})
+    found = S3Access.of(written)
+    if not (found.endpoint_url and found.access_key_id) or S3Access.of(env).endpoint_url:
+        found = S3Access.of({**written, **env})
+    ca_file = _ca_file(found.ca_file, S3_CA_VARIABLE, problems)
+    return replace(found, ca_file=None if ca_file is None else str(ca_file))
+
+
+def _ca_of(access: S3Access) -> str | None:
+    """Return the CA of an S3 server of one's own, in PEM; AWS's is known everywhere."""
+    if access.ca_file is None or access.endpoint_url is None:
+        return None
+    try:
+        text = Path(access.ca_file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{S3_CA_VARIABLE}: {access.ca_file}: {error}") from None
+    if len(text) > _CA_BYTES:
+        raise SettingsError(
+            f"{S3_CA_VARIABLE}: {access.ca_file}: agents get it with each operation: name a file"
+            f" with the CA of {without_password(access.endpoint_url)} alone"
+        )
+    return text
 
 
 def _listed(text: str) -> tuple[str, ...]:
@@ -186,12 +213,11 @@ def _number(values: Mapping[str, str], name: str, problems: list[str]) -> int | 
     return int(text) if text else None
 
 
-def _ca_file(values: Mapping[str, str], problems: list[str]) -> Path | None:
-    text = values.get(tls.CA_VARIABLE, "")
+def _ca_file(text: str | None, variable: str, problems: list[str]) -> Path | None:
     if not text:
         return None
     try:
-        tls.context(text)
+        tls.context(text, variable=variable)
     except SettingsError as error:
         problems.append(str(error))
     return Path(text).absolute()

@@ -16,8 +16,10 @@ _PARAMETER = "cacertfile"
 _NOT_YET, _EXPIRED, _HOST, _ADDRESS = 9, 10, 62, 64
 
 
-def context(ca_file: str | Path | None) -> ssl.SSLContext:
+def context(ca_file: str | Path | None, *, variable: str = CA_VARIABLE) -> ssl.SSLContext:
     """Return what trusts the CAs in a PEM file alone, or without one the system's.
+
+    `variable` is the setting that names the file.
 
     Raises:
         SettingsError: no such file, or no certificate in it.
@@ -26,7 +28,7 @@ def context(ca_file: str | Path | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
     except OSError as error:
         why = "no certificates in PEM" if isinstance(error, ssl.SSLError) else error.strerror
-        raise SettingsError(f"{CA_VARIABLE}: {ca_file}: {why}") from None
+        raise SettingsError(f"{variable}: {ca_file}: {why}") from None
 
 
 def context_for(url: str, ca_file: Path | None) -> ssl.SSLContext:
@@ -60,15 +62,18 @@ def parted(url: str) -> tuple[str, str | None]:
     return parts._replace(query=rest).geturl(), files[-1]
 
 
-def problem(error: BaseException) -> str | None:
-    """Say what an error of TLS, or one that came of it, means and what to do; None: another one."""
+def problem(error: BaseException, *, variable: str = CA_VARIABLE) -> str | None:
+    """Say what an error of TLS, or one that came of it, means and what to do; None: another one.
+
+    `variable` is the setting that names the server's CA.
+    """
     found: BaseException | None = error
     while found is not None and not isinstance(found, ssl.SSLError):
         found = found.__cause__ or found.__context__
-    return None if found is None else f"TLS: {_in_words(found)}"
+    return None if found is None else f"TLS: {_in_words(found, variable)}"
 
 
-def _in_words(error: ssl.SSLError) -> str:
+def _in_words(error: ssl.SSLError, variable: str) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         match error.verify_code:
             case code if code in {_HOST, _ADDRESS}:
@@ -77,7 +82,7 @@ def _in_words(error: ssl.SSLError) -> str:
                 return f"{error.verify_message}: renew it there, or set the clock here"
         return (
             f"no CA that we know signed its certificate ({error.verify_message}):"
-            f" set {CA_VARIABLE} to its CA's file"
+            f" set {variable} to its CA's file"
         )
     if error.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"}:
         return "what listens there doesn't speak it: check scheme and port"

@@ -15,12 +15,14 @@ import boto3
 from botocore.config import Config
 from types_boto3_s3 import S3Client
 
+from manager import certificates
 from streams.access import S3Access
 from tools.stack import seaweedfs
 from tools.stack.ports import free_ports
 
 READY_S = 180
 REGION = "us-east-1"
+TLS = "tls"
 _SHM = Path("/dev/shm")
 
 
@@ -30,6 +32,7 @@ class S3Server:
 
     node: seaweedfs.Node
     process: subprocess.Popen[bytes]
+    tls_port: int
     client: S3Client = field(init=False)
 
     def __post_init__(self) -> None:
@@ -45,6 +48,14 @@ class S3Server:
             secret_access_key=self.node.secret_access_key,
         )
 
+    @property
+    def by_tls(self) -> S3Access:
+        """The same by TLS: its CA is nobody else's."""
+        url = f"https://127.0.0.1:{self.tls_port}"
+        return replace(
+            self.access, endpoint_url=url, ca_file=str(self.node.folder / TLS / certificates.CA)
+        )
+
     def kill(self) -> None:
         """End the server as a power cut would."""
         self.process.kill()
@@ -57,7 +68,7 @@ class S3Server:
 
     def launch(self) -> None:
         """Start the server again on its data."""
-        self.process = _start(self.node)
+        self.process = _start(self.node, self.tls_port)
 
     def log(self) -> str:
         """Return the end of what the server said."""
@@ -102,10 +113,15 @@ def client_of(access: S3Access) -> S3Client:
     )
 
 
-def _start(node: seaweedfs.Node) -> subprocess.Popen[bytes]:
+def _start(node: seaweedfs.Node, tls_port: int) -> subprocess.Popen[bytes]:
     with (node.folder / "console.log").open("ab") as log:
         return subprocess.Popen(
-            node.command(),
+            [
+                *node.command(),
+                f"-s3.port.https={tls_port}",
+                f"-s3.cert.file={TLS}/{certificates.CERTIFICATE}",
+                f"-s3.key.file={TLS}/{certificates.KEY}",
+            ],
             cwd=node.folder,
             env=node.environment(),
             stdin=subprocess.DEVNULL,
@@ -128,12 +144,14 @@ def running_s3() -> Iterator[S3Server]:
     if not seaweedfs.SERVER.exists():
         raise RuntimeError("the S3 server is not installed: 'make setup' installs it")
     folder = Path(tempfile.mkdtemp(prefix="sb-s3-", dir=_SHM if _SHM.is_dir() else None))
+    *ports, tls_port = free_ports(9)
     node = seaweedfs.Node(
-        folder, seaweedfs.Ports(*free_ports(8)), secrets.token_hex(8), secrets.token_hex(16)
+        folder, seaweedfs.Ports(*ports), secrets.token_hex(8), secrets.token_hex(16)
     )
     node.write_files()
     _admit_guests(node)
-    server = S3Server(node, _start(node))
+    certificates.ensure(folder / TLS, ["127.0.0.1"])
+    server = S3Server(node, _start(node, tls_port), tls_port)
     try:
         server.wait_ready()
         yield server

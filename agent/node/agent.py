@@ -5,8 +5,9 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 
-from agent.node.assignments import accepted, asked_trial
+from agent.node.assignments import accepted, asked_trial, seen_here
 from agent.node.link import Link
 from agent.node.load import Load, memory_bytes
 from agent.node.logs import LogBook
@@ -15,6 +16,7 @@ from agent.node.pool import Ground
 from streams.broker import EventLoop, Signals
 from streams.control import (
     HEARTBEAT_S,
+    Assigned,
     Heartbeat,
     LogLines,
     TrialTold,
@@ -40,7 +42,7 @@ class NodeAgent:
     """Announces the node, runs what it is assigned, reports how that goes."""
 
     def __init__(self, ground: Ground) -> None:
-        self._config = ground.config
+        self._config, self._scratch = ground.config, ground.scratch
         self._loop = EventLoop()
         self._operators = Operators(
             self._loop, ground, on_change=self._changed, on_log=self._noted, on_told=self._told
@@ -127,7 +129,6 @@ class NodeAgent:
                 node=self._config.name,
                 incarnation=self._link.incarnation,
                 term=self._term,
-                services_host=self._config.services_host,
             )
         except ControlError as error:
             if str(error) != self._last_refusal:  # it is said again and again
@@ -138,7 +139,11 @@ class NodeAgent:
             if assignment.term != self._term:
                 self._term = assignment.term
                 self._changed()
-            self._operators.want(assignment.operations)
+            self._operators.want([self._seen_here(each) for each in assignment.operations])
+
+    def _seen_here(self, assigned: Assigned) -> Assigned:
+        keep = partial(self._scratch.keep, "s3-ca.pem")
+        return seen_here(assigned, self._config.services_host, keep)
 
     def _tick(self) -> None:
         self._cpu_percent = self._load.cpu_percent()

@@ -1,17 +1,15 @@
-"""Which assignments an agent follows, and which trials it makes. Pure."""
+"""Which assignments an agent follows, and which trials it makes. Pure, but for `keep_ca`."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from streams.control import Assigned, Assignment, TrialAsked, as_object, decode
 from streams.errors import ControlError
 
 
-def accepted(
-    raw: bytes, *, node: str, incarnation: str, term: int, services_host: str | None = None
-) -> Assignment | None:
+def accepted(raw: bytes, *, node: str, incarnation: str, term: int) -> Assignment | None:
     """Return the assignment if it is for this agent; None if it is for an earlier incarnation.
-
-    S3 on the manager's own computer is at `services_host`, where that is known.
 
     Raises:
         ControlError: it can't be understood, or comes from a leader of an older term than `term`,
@@ -24,8 +22,7 @@ def accepted(
         raise ControlError(
             f"an assignment of term {assignment.term}: refused, term {term} was seen already"
         )
-    told = [_seen_from(services_host, assigned) for assigned in assignment.operations]
-    return assignment.model_copy(update={"operations": tuple(told)})
+    return assignment
 
 
 def asked_trial(raw: bytes, *, node: str) -> TrialAsked | None:
@@ -42,6 +39,16 @@ def asked_trial(raw: bytes, *, node: str) -> TrialAsked | None:
     return asked
 
 
-def _seen_from(services_host: str | None, assigned: Assigned) -> Assigned:
-    access = assigned.objects.access.seen_from(services_host)
-    return assigned.model_copy(update={"objects": replace(assigned.objects, access=access)})
+def seen_here(
+    assigned: Assigned, services_host: str | None, keep_ca: Callable[[str], Path]
+) -> Assigned:
+    """Return it with S3 as this machine reaches it.
+
+    On the manager's own computer that is at `services_host`, where it is known; `keep_ca` makes a
+    file of a CA.
+    """
+    objects = assigned.objects
+    access = objects.access.seen_from(services_host)
+    if objects.ca is not None:
+        access = replace(access, ca_file=str(keep_ca(objects.ca)))
+    return assigned.model_copy(update={"objects": replace(objects, access=access)})

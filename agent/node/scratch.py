@@ -58,9 +58,12 @@ class Scratch:
         return folder
 
     def keep(self, name: str, text: str) -> Path:
-        """Write a file for operators to read, that isn't secret."""
+        """Have a file for operators to read, that isn't secret; they may be reading it now."""
         path = self.folder / name
-        path.write_text(text, encoding="utf-8")
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            part = path.with_suffix(".part")
+            part.write_text(text, encoding="utf-8")
+            part.replace(path)
         return path
 
     def remove(self, folder: Path) -> None:

@@ -91,5 +91,6 @@ def _client(access: S3Access) -> "S3Client":
         "s3",
         region_name=session.region_name or "us-east-1",
         endpoint_url=access.endpoint_url,
+        verify=access.ca_file,
         config=Config(**options),
     )

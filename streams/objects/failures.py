@@ -7,6 +7,8 @@ from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
+from streams import tls
+from streams.access import CA_VARIABLE
 from streams.errors import (
     ObjectDamagedError,
     ObjectError,
@@ -72,9 +74,7 @@ def translated(error: Exception, subject: Subject) -> ObjectError | None:
             f"no login for {subject.place}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         )
     if isinstance(error, _SILENT):
-        return ObjectsUnreachableError(
-            f"{subject.place} can't be reached ({_short(error)}): is it up, is the address right?"
-        )
+        return _silence(error, subject)
     if isinstance(error, ValueError) and "endpoint" in str(error):
         return ObjectLoginError(
             f"{subject.place}: not an address; AWS_ENDPOINT_URL_S3 must look like http://host:port"
@@ -82,6 +82,14 @@ def translated(error: Exception, subject: Subject) -> ObjectError | None:
     if isinstance(error, boto.BotoCoreError):
         return ObjectRefusedError(f"{subject}: {_short(error)}")
     return None
+
+
+def _silence(error: Exception, subject: Subject) -> ObjectError:
+    if isinstance(error, boto.SSLError) and (why := tls.problem(error, variable=CA_VARIABLE)):
+        return ObjectLoginError(f"{subject.place}: {why}")
+    return ObjectsUnreachableError(
+        f"{subject.place} can't be reached ({_short(error)}): is it up, is the address right?"
+    )
 
 
 def _answer(error: boto.ClientError, subject: Subject) -> ObjectError:

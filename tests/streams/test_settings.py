@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from manager import certificates
 from streams.access import S3Access
 from streams.errors import SettingsError
 from streams.settings import Settings, login_of, vhost_of, without_password
@@ -39,6 +40,20 @@ def test_keys_of_some_cloud_are_not_shown_to_the_server_of_the_stack(tmp_path: P
     assert Settings.load(elsewhere, tmp_path).s3 == S3Access(
         "https://s3.example", "eu", "theirs", "other"
     )
+
+
+def test_the_ca_of_an_s3_server_goes_to_agents_as_text(tmp_path: Path) -> None:
+    certificates.ensure(tmp_path, ["127.0.0.1"])
+    ca = (tmp_path / certificates.CA).read_text()
+    env = {"AWS_ENDPOINT_URL_S3": "https://s3.example", "AWS_CA_BUNDLE": f"{tmp_path}/ca.pem"}
+    settings = Settings.load(env, tmp_path)
+    assert settings.s3.ca_file == f"{tmp_path}/ca.pem"
+    assert (settings.objects.access.ca_file, settings.objects.ca) == (None, ca)
+    (tmp_path / "ca.pem").write_text(ca * 50)
+    with pytest.raises(SettingsError, match=r"AWS_CA_BUNDLE: .*the CA of https://s3.example alone"):
+        _ = settings.objects
+    with pytest.raises(SettingsError, match=r"^AWS_CA_BUNDLE: /none: No such file"):
+        Settings.load({**env, "AWS_CA_BUNDLE": "/none"}, tmp_path)
 
 
 def test_s3_is_reached_by_boto3s_own_variables(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streams import names
-from streams.access import ObjectStore, S3Access
+from streams.access import ObjectStore
 from streams.control import Assigned, OperatorState
 from streams.objects import Objects
 from tests.agent.node.playing import (
@@ -21,6 +21,7 @@ from tests.agent.node.playing import (
 from tests.eventually import eventually
 from tests.processes import is_operator
 from tests.rabbit import BrokerNode
+from tests.s3 import S3Server
 
 RUNNING = OperatorState.RUNNING
 #: Hangs until there is a file `done`, and has left a daemon behind in a session of its own.
@@ -272,8 +273,9 @@ def _connections(manager: Manager) -> int:
 
 
 def test_new_keys_of_s3_reach_an_operator_that_runs(
-    manager: Manager, tmp_path: Path, s3_access: S3Access, bucket: str
+    manager: Manager, tmp_path: Path, s3_server: S3Server, bucket: str
 ) -> None:
+    s3_access = s3_server.access
     reference = Objects(s3_access).put(bucket, "key", b"content")
     with running_agent(tmp_path, manager.node_url):
         # Given an operator whose keys are no good any more
@@ -283,8 +285,10 @@ def test_new_keys_of_s3_reach_an_operator_that_runs(
         before = manager.until(RUNNING).pid
         manager.session.publish(names.exchange("a"), reference.message())
         assert "refuses the login" in manager.until(OperatorState.FAILED).reason
-        # When an assignment brings others
-        manager.assign(assigned(objects=ObjectStore(s3_access)))
+        # When an assignment brings others, of a server that speaks TLS, with its CA
+        secure = s3_server.by_tls
+        ca = Path(secure.ca_file or "").read_text()
+        manager.assign(assigned(objects=ObjectStore(replace(secure, ca_file=None), ca=ca)))
         # Then the same process goes on with them
         assert manager.outputs(1) == ["CONTENT"]
         assert manager.until(RUNNING).pid == before

@@ -1,17 +1,27 @@
 """The agent's smaller decisions: which assignment, how long to wait, which lines to keep."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from agent.node.assignments import accepted
+from agent.node.assignments import accepted, seen_here
 from agent.node.load import Load, memory_bytes
 from agent.node.logs import PIECE_CHARACTERS, PIECES, TAIL_LINES, LogBook
 from agent.node.place import LOOP, Place, why_ended
 from agent.node.process import Lines, environment
+from agent.node.scratch import Scratch
 from agent.protocol import ExitStatus
 from streams.access import ObjectStore, S3Access
-from streams.control import Assigned, Assignment, Counters, OperatorReport, OperatorState, encode
+from streams.control import (
+    Assigned,
+    Assignment,
+    Counters,
+    OperatorReport,
+    OperatorState,
+    decode,
+    encode,
+)
 from streams.definition import ProcessDefinition
 from streams.errors import ControlError
 
@@ -54,10 +64,19 @@ def test_s3_beside_the_manager_is_found_from_another_machine(
 ) -> None:
     objects = ObjectStore(S3Access(endpoint_url=endpoint))
     told = ASSIGNED.model_copy(update={"objects": objects})
+    taken = seen_here(told, host, lambda _: Path("/never"))
+    assert (taken.objects.access.endpoint_url, taken.objects.access.ca_file) == (seen, None)
+
+
+def test_the_ca_of_s3_becomes_a_file_of_the_agents(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path / "scratch", "n")
+    told = ASSIGNED.model_copy(update={"objects": ObjectStore(ca="PEM")})
     raw = encode(Assignment(term=3, node="n", incarnation="me", operations=(told,)))
-    taken = accepted(raw, node="n", incarnation="me", term=3, services_host=host)
-    assert taken is not None
-    assert taken.operations[0].objects.access.endpoint_url == seen
+    (taken,) = decode(Assignment, raw).operations
+    for _ in range(2):
+        seen = seen_here(taken, None, partial(scratch.keep, "ca.pem"))
+        assert Path(seen.objects.access.ca_file or "").read_text() == "PEM"
+    scratch.close()
 
 
 def test_lines_come_whole_however_they_are_cut() -> None:

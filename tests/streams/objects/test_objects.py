@@ -7,11 +7,13 @@ import subprocess
 import sys
 import tempfile
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from types_boto3_s3 import S3Client
 
+from manager import certificates
 from streams.access import S3Access
 from streams.errors import (
     ObjectDamagedError,
@@ -144,6 +146,17 @@ def test_this_machine_isnt_reached_by_a_proxy(
 def test_where_nobody_listens_it_is_unreachable() -> None:
     with pytest.raises(ObjectsUnreachableError, match="is it up"):
         Objects(S3Access("http://127.0.0.1:1", None, "key", "secret")).get("bucket", "k")
+
+
+def test_a_server_with_a_ca_of_its_own_is_trusted_by_that_alone(
+    s3_server: S3Server, key: str, tmp_path: Path
+) -> None:
+    with s3_server.bucket() as bucket:
+        assert Objects(s3_server.by_tls).put(bucket, key, b"hello").size == 5
+        certificates.ensure(tmp_path, ["127.0.0.1"])
+        foreign = replace(s3_server.by_tls, ca_file=str(tmp_path / certificates.CA))
+        with pytest.raises(ObjectLoginError, match=r"no CA that we know .*: set AWS_CA_BUNDLE"):
+            Objects(foreign).get(bucket, key)
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 1000])
