@@ -163,8 +163,8 @@ def _options(order: Order, volume: str) -> list[str]:
         *("--systemd=always", "--tty", "--log-opt=max-size=1mb"),  # a console, and it is kept
         *("--memory", f"{order.memory_mib}m", *limits()),
         # SYS_ADMIN: else systemd skips PrivateTmp=, ProtectSystem= ...; SYS_PTRACE: its root may
-        # look at what others run, as on any computer
-        "--cap-add=SYS_ADMIN,SYS_PTRACE,AUDIT_WRITE",
+        # look at what others run, NET_ADMIN: and set up its own network, as on any computer
+        "--cap-add=SYS_ADMIN,SYS_PTRACE,NET_ADMIN,AUDIT_WRITE",
         *labels.options(order.labels),
         *("--network", _NETWORK, *(f"--publish=127.0.0.1::{port}" for port in published)),
         *(f"--volume={volume}:{_SEED}", *gate),
