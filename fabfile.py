@@ -104,7 +104,7 @@ def deploy_manager(_: Any, *, cloud: str = "", hours: str = "") -> None:
             progress.note(f"note: {note}")
         builder = Builder(site, described, _services, progress)
         wanted_h = _number("hours", hours) if hours else None
-        done = Deployment(site, builder, progress, os.environ).run(wanted_h)
+        done = Deployment(site, builder, progress, os.environ, folder / env_file.CA).run(wanted_h)
         env_file.write(folder / "env", done.machine, done.env)
         login = site.login(done.machine).command()
         _print(*summary(done, site.cloud.entry, login, folder / "env"))

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from streams import tls
 from streams.settings import Settings
 from tests.eventually import eventually
 from tools.stack import up
@@ -113,6 +114,7 @@ class Person:
             auth=(self.settings.user or "", self.settings.password or ""),
             timeout=30,
             trust_env=False,
+            verify=tls.context_for(self.settings.need_manager(), self.settings.ca_file),
         )
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 from appliances import installing
 from appliances.builder import Builder
-from appliances.deployment import host, settings
+from appliances.deployment import env_file, host, settings
 from appliances.deployment.host import Handed
 from appliances.errors import BuildError
 from appliances.progress import Progress
@@ -25,6 +26,7 @@ from provision.user_data import (
     told_by_ssh,
     user_data,
 )
+from streams.access import CA_VARIABLE as S3_CA_VARIABLE
 from streams.access import S3Access
 from streams.errors import ObjectError
 from streams.objects import Objects
@@ -54,6 +56,8 @@ class Deployment:
     builder: Builder = field(repr=False)
     progress: Progress
     environment: Mapping[str, str] = field(repr=False)
+    #: where the CA of its machine is kept here
+    ca_file: Path
 
     def run(self, hours: float | None) -> Deployed:
         """Launch a manager, or bring the one that is there up to date; return it when it is ready.
@@ -154,6 +158,10 @@ class Deployment:
             shell.put_text(told[LEASE_FILE], LEASE_FILE, mode=0o600)
         with self.progress.step("first boot: broker, database, passwords"):
             first = host.first_settings(shell)
+        self._check_tls(first, machine)
+        with self.progress.step("certificate"):
+            ca = host.certify(shell, settings.hosts(first, machine, site.cloud.entry))
+            env_file.put(self.ca_file, ca, mode=0o644)
         s3 = settings.borrowed_s3(self.environment)
         with self.progress.step("hand over settings and credentials"):
             gate = site.cloud.open_gate(machine)
@@ -163,9 +171,27 @@ class Deployment:
                 settings.of_manager(first, machine, site.cloud.entry, self._seen_there(s3)),
                 settings.inventory(site.inventory, site.cloud.name, host.GATE if gate else None),
                 settings.secrets_file(site.inventory, site.secrets),
+                self._ca_of(s3),
             )
             host.own_s3(shell, wanted=not s3)
-            return settings.of_users(first, machine, s3), host.hand(shell, handed)
+            return settings.of_users(first, machine, s3, self.ca_file), host.hand(shell, handed)
+
+    @staticmethod
+    def _check_tls(first: Mapping[str, str], machine: Machine) -> None:
+        if settings.is_in_the_clear(first):
+            raise BuildError(
+                f"{machine.id} is of an older image and serves in the clear, which no upgrade in"
+                " place can mend: back it up, 'fab terminate', deploy, restore:"
+                " docs/operating.md, 'From a manager in the clear', has the commands"
+            )
+
+    @staticmethod
+    def _ca_of(s3: Mapping[str, str]) -> str:
+        file = s3.get(S3_CA_VARIABLE)
+        try:
+            return Path(file).read_text(encoding="utf-8") if file else ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise BuildError(f"{S3_CA_VARIABLE}: {file}: {error}") from None
 
     def _seen_there(self, s3: Mapping[str, str]) -> Mapping[str, str]:
         name, cloud = "AWS_ENDPOINT_URL_S3", self.site.cloud
@@ -187,7 +213,7 @@ class Deployment:
         url = env["STREAMBOSS_MANAGER_URL"]
         with self.progress.step("wait for /readyz") as on_line:
             try:
-                host.wait_ready(url, on_line)
+                host.wait_ready(url, self.ca_file, on_line)
             except ProvisionError as error:
                 said = host.last_words(shell)
                 raise BuildError(f"{error}; its last words:\n{said}") from error

@@ -9,6 +9,8 @@ from appliances.deployment.settings import parse
 from appliances.errors import BuildError
 from provision.machine import Machine
 
+#: Beside it: the CA of the manager's machine.
+CA = "manager-ca.pem"
 _HEAD = "# Written by 'fab deploy_manager' for machine"
 
 
@@ -45,10 +47,15 @@ def write(path: Path, machine: Machine, settings: Mapping[str, str]) -> None:
     """Write the file at once, for its owner alone."""
     lines = [f"{name}={shlex.quote(value)}\n" for name, value in settings.items()]
     text = f"{_HEAD} {machine.id} of {machine.cloud}\n# Holds passwords.\n{''.join(lines)}"
+    put(path, text, mode=0o600)
+
+
+def put(path: Path, text: str, *, mode: int) -> None:
+    """Write a file at once, in a folder for its owner alone."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = path.with_name(f"{path.name}.part")
     part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -60,6 +67,7 @@ def forget(path: Path, machine: Machine) -> bool:
     if not path.exists() or not names(path.read_text(encoding="utf-8"), machine):
         return False
     path.unlink()
+    path.with_name(CA).unlink(missing_ok=True)
     return True
 
 

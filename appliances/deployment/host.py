@@ -1,7 +1,8 @@
 """What is done on a manager's machine, over ssh: settings, services, another version."""
 
 import shlex
-from collections.abc import Mapping
+import ssl
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from appliances.wheels import Target, Wheels
 from provision.errors import ProvisionError
 from provision.ssh import CommandError, Shell
 from provision.waiting import wait_until
+from streams import tls
 
 #: Where the manager finds podman of the computer below, if its machine has a gate.
 GATE = "/run/streamboss/podman.sock"
 _ETC = "/etc/streamboss"
+_TLS = f"{_ETC}/tls"
 _HOME = "/var/lib/streamboss"
 _SWITCH = "/usr/local/sbin/streamboss-switch"
 _STAGE = "/var/lib/streamboss-stage"
@@ -38,6 +41,8 @@ class Handed:
     env: Mapping[str, str] = field(repr=False)
     inventory: str
     secrets: str = field(repr=False)
+    #: of an S3 server that somebody else runs, in PEM; empty: none of its own
+    s3_ca: str = ""
 
     def files(self) -> dict[str, str]:
         """Return the files' content by path."""
@@ -45,6 +50,7 @@ class Handed:
             f"{settings.INVENTORY}/inventory.yaml": self.inventory,
             f"{_HOME}/.streamboss/secrets": self.secrets,
             f"{_ETC}/env": settings.written(self.env),
+            **({settings.S3_CA: self.s3_ca} if self.s3_ca else {}),
         }
 
 
@@ -59,6 +65,18 @@ def first_settings(shell: Shell) -> dict[str, str]:
     return settings.parse(text)
 
 
+def certify(shell: Shell, hosts: Sequence[str]) -> str:
+    """Have the machine's certificate name these hosts; return its CA, in PEM."""
+    told = f"{_TLS}/hosts"
+    text = "".join(f"{host}\n" for host in hosts)
+    if shell.run(f"cat {told}", timeout_s=_SHORT_S) != text:
+        shell.put_text(text, told, mode=0o644)
+    return shell.run(
+        f"systemctl start streamboss-certificates.service && cat {_TLS}/ca.pem",
+        timeout_s=_FIRST_BOOT_S,
+    )
+
+
 def hand(shell: Shell, handed: Handed) -> bool:
     """Put a manager's files in their place; start it anew if they are others. Say if they were."""
     changed = False
@@ -67,11 +85,11 @@ def hand(shell: Shell, handed: Handed) -> bool:
         if there.strip() == text.strip():
             continue
         changed = True
-        shell.put_text(text, path, mode=0o600)
+        shell.put_text(text, path, mode=0o644 if path == settings.S3_CA else 0o600)
     if changed:
         # the files are root's, but what the manager itself reads
         shell.run(
-            f"chmod 755 {_ETC}; chmod -R a+rX {settings.INVENTORY} && "
+            f"chmod -R a+rX {settings.INVENTORY} && "
             f"install -d --owner=streamboss --mode=700 {_HOME} {_HOME}/.streamboss && "
             f"chown -R streamboss: {_HOME} && "
             f"systemctl restart {_UNIT}",
@@ -101,17 +119,20 @@ def check_gate(shell: Shell) -> None:
     )
 
 
-def wait_ready(url: str, on_line: OnLine, *, timeout_s: float = READY_S) -> None:
+def wait_ready(url: str, ca_file: Path, on_line: OnLine, *, timeout_s: float = READY_S) -> None:
     """Wait until the manager at `url` is ready; `on_line` hears what it still waits for.
+
+    `ca_file` holds the only CA that counts.
 
     Raises:
         WaitTimeoutError: it isn't in time; with what it said last.
     """
     said = ""
+    trusted = tls.context(ca_file)
 
     def ready() -> bool | None:
         nonlocal said
-        missing = _missing(url)
+        missing = _missing(url, trusted)
         if missing and missing != said:
             on_line(missing)
         said = missing
@@ -175,13 +196,13 @@ def switch(shell: Shell, name: str, *, timeout_s: float = READY_S) -> None:
         ) from error
 
 
-def _missing(url: str) -> str:
+def _missing(url: str, trusted: ssl.SSLContext) -> str:
     """Say what the manager still waits for; nothing when it is ready."""
     try:
-        answer = httpx.get(f"{url}/readyz", timeout=_PROBE_S, trust_env=False)
+        answer = httpx.get(f"{url}/readyz", timeout=_PROBE_S, trust_env=False, verify=trusted)
         if answer.is_success:
             return ""
         problems = answer.json()["problems"]
         return "; ".join(str(problem) for problem in problems)
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        return "it doesn't answer yet"
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        return tls.problem(error) or "it doesn't answer yet"

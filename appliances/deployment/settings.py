@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,15 +10,19 @@ from provision.entries import ApplianceEntry, CloudEntry, LocalEntry
 from provision.inventory import Inventory
 from provision.machine import Machine
 from provision.secrets import Secrets
+from streams.access import CA_VARIABLE as S3_CA_VARIABLE
 from streams.access import S3Access
+from streams.tls import CA_VARIABLE
 
 Env = Mapping[str, str]
 
-AMQP, HTTP, S3 = 5672, 8081, 8333
-#: What others reach on a manager's machine, besides ssh.
+AMQP, HTTP, S3 = 5671, 8081, 8333
+#: What others reach on a manager's machine, besides ssh; all of it by TLS.
 PORTS = (AMQP, HTTP, S3)
 #: On the machine.
 INVENTORY = "/etc/streamboss/inventory"
+#: The CA of an S3 server that somebody else runs.
+S3_CA = "/etc/streamboss/s3-ca.pem"
 _ADDRESSES = {
     "STREAMBOSS_AMQP_URL": AMQP,
     "STREAMBOSS_MANAGER_URL": HTTP,
@@ -46,13 +51,30 @@ def of_manager(first: Env, machine: Machine, entry: CloudEntry, s3: Env) -> dict
     told = first
     if machine.ports and entry.services_host:
         told = _reached(first, entry.services_host, machine.port)
-    return {**told, **s3, "STREAMBOSS_INVENTORY": INVENTORY}
+    theirs = {**s3, S3_CA_VARIABLE: S3_CA} if S3_CA_VARIABLE in s3 else s3
+    return {**_with_s3(told, theirs), "STREAMBOSS_INVENTORY": INVENTORY}
 
 
-def of_users(first: Env, machine: Machine, s3: Env) -> dict[str, str]:
-    """Return the settings of tools that are to talk to the manager on `machine`, from here."""
-    told = {**_reached(first, str(machine.host), machine.port), **s3}
+def of_users(first: Env, machine: Machine, s3: Env, ca_file: Path) -> dict[str, str]:
+    """Return the settings of tools that are to talk to the manager on `machine`, from here.
+
+    `ca_file` holds the machine's CA, here.
+    """
+    cas = {CA_VARIABLE: str(ca_file), S3_CA_VARIABLE: str(ca_file)}
+    told = _with_s3({**_reached(first, str(machine.host), machine.port), **cas}, s3)
     return {name: value for name, value in told.items() if name not in _PRIVATE}
+
+
+def is_in_the_clear(first: Env) -> bool:
+    """Say whether a machine serves without TLS, as those of older images do."""
+    return urlsplit(first["STREAMBOSS_AMQP_URL"]).scheme == "amqp"
+
+
+def hosts(first: Env, machine: Machine, entry: CloudEntry) -> list[str]:
+    """Return all names and addresses by which a manager's machine is reached."""
+    own = urlsplit(first["STREAMBOSS_AMQP_URL"]).hostname
+    found = ("localhost", "127.0.0.1", own, machine.host, entry.services_host)
+    return list(dict.fromkeys(host for host in found if host))
 
 
 def borrowed_s3(env: Env) -> dict[str, str]:
@@ -110,6 +132,12 @@ def parse(text: str) -> dict[str, str]:
 def written(env: Env) -> str:
     """Return settings as systemd reads them."""
     return "".join(f"{name}={value}\n" for name, value in sorted(env.items()))
+
+
+def _with_s3(env: Env, s3: Env) -> dict[str, str]:
+    """Return `env` with another S3 server, if one is named; our own CA isn't that one's."""
+    own = {name: value for name, value in env.items() if not s3 or name != S3_CA_VARIABLE}
+    return {**own, **s3}
 
 
 def _entry(entry: CloudEntry) -> dict[str, Any]:

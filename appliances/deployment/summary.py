@@ -20,7 +20,7 @@ def summary(done: Deployed, entry: CloudEntry, login: str, env_file: Path) -> li
     lines += [leases.announcement(machine.lease)] if machine.lease else []
     lines += [f"settings: {env_file} (log in as {env['STREAMBOSS_USER']}; it holds the password)"]
     lines += [login]
-    return lines if machine.host == _LOOPBACK else [*lines, *_in_the_clear(entry, login)]
+    return lines if machine.host == _LOOPBACK else [*lines, _reached(entry)]
 
 
 def leftover(machines: Iterable[Machine]) -> list[str]:
@@ -31,15 +31,9 @@ def leftover(machines: Iterable[Machine]) -> list[str]:
     return [f"note: still there, until their leases end: {', '.join(fleet)} ('fab terminate')"]
 
 
-def _in_the_clear(entry: CloudEntry, login: str) -> list[str]:
-    """Return what to know about who reaches it, and who can listen."""
+def _reached(entry: CloudEntry) -> str:
+    """Return what to know about who reaches it."""
     numbers = f"{AMQP}, {HTTP} and {S3}"
     if entry.ssh.cidr is None:
-        reached = f"note: no ssh: cidr in the inventory: let ports {numbers} in yourself"
-    else:
-        reached = f"note: ports {numbers} are open to {entry.ssh.cidr} and to our own machines"
-    tunnel = " ".join(f"-L {port}:{_LOOPBACK}:{port}" for port in (AMQP, HTTP, S3))
-    return [
-        f"{reached}; what goes there isn't encrypted",
-        f"a tunnel: {login.replace('ssh ', f'ssh -N {tunnel} ', 1)}",
-    ]
+        return f"note: no ssh: cidr in the inventory: let ports {numbers} in yourself"
+    return f"note: ports {numbers} are open to {entry.ssh.cidr} and to our own machines"

@@ -13,30 +13,34 @@ from provision.machine import Machine, State
 from provision.secrets import Secrets
 
 FIRST = {
-    "STREAMBOSS_AMQP_URL": "amqp://streamboss:p-w_d@10.0.2.100:5672/",
+    "STREAMBOSS_AMQP_URL": "amqps://streamboss:p-w_d@10.0.2.100:5671/",
     "STREAMBOSS_BROKER_API_URL": "http://127.0.0.1:15672",
-    "STREAMBOSS_MANAGER_URL": "http://10.0.2.100:8081",
+    "STREAMBOSS_MANAGER_URL": "https://10.0.2.100:8081",
     "STREAMBOSS_DATABASE_URL": "postgresql+psycopg://streamboss:d@127.0.0.1/streamboss",
-    "AWS_ENDPOINT_URL_S3": "http://10.0.2.100:8333",
+    "AWS_ENDPOINT_URL_S3": "https://10.0.2.100:8333",
     "AWS_ACCESS_KEY_ID": "own",
+    "AWS_CA_BUNDLE": "/etc/streamboss/tls/ca.pem",
+    "STREAMBOSS_CA_FILE": "/etc/streamboss/tls/ca.pem",
 }
 ABROAD = Machine("hotel", "vm-001", "manager", State.RUNNING, "192.0.2.7", 22, "img", "small")
 HERE = Machine(
     *("local", "i-1", "manager", State.RUNNING, "127.0.0.1", 40001, "img", "small"),
-    ports={5672: 40002, 8081: 40003, 8333: 40004},
+    ports={5671: 40002, 8081: 40003, 8333: 40004},
 )
+CA = Path("/home/me/.streamboss/manager-ca.pem")
 FOREIGN = {"AWS_ENDPOINT_URL_S3": "https://s3.example", "AWS_ACCESS_KEY_ID": "theirs"}
 
 
 def test_on_the_local_cloud_machines_are_told_published_ports() -> None:
     told = settings.of_manager(FIRST, HERE, LocalEntry(kind="local"), {})
-    assert told["STREAMBOSS_AMQP_URL"] == "amqp://streamboss:p-w_d@10.0.2.2:40002/"
-    assert told["STREAMBOSS_MANAGER_URL"] == "http://10.0.2.2:40003"
-    assert told["AWS_ENDPOINT_URL_S3"] == "http://10.0.2.2:40004"
+    assert told["STREAMBOSS_AMQP_URL"] == "amqps://streamboss:p-w_d@10.0.2.2:40002/"
+    assert told["STREAMBOSS_MANAGER_URL"] == "https://10.0.2.2:40003"
+    assert told["AWS_ENDPOINT_URL_S3"] == "https://10.0.2.2:40004"
     assert told["STREAMBOSS_DATABASE_URL"] == FIRST["STREAMBOSS_DATABASE_URL"]
     assert told["STREAMBOSS_INVENTORY"] == settings.INVENTORY
-    users = settings.of_users(FIRST, HERE, {})
-    assert users["STREAMBOSS_AMQP_URL"] == "amqp://streamboss:p-w_d@127.0.0.1:40002/"
+    users = settings.of_users(FIRST, HERE, {}, CA)
+    assert users["STREAMBOSS_AMQP_URL"] == "amqps://streamboss:p-w_d@127.0.0.1:40002/"
+    assert users["STREAMBOSS_CA_FILE"] == users["AWS_CA_BUNDLE"] == str(CA)
     assert not {"STREAMBOSS_DATABASE_URL", "STREAMBOSS_BROKER_API_URL"} & set(users)
 
 
@@ -44,9 +48,27 @@ def test_elsewhere_machines_are_told_its_own_address_and_users_the_clouds() -> N
     told = settings.of_manager(FIRST, ABROAD, NimbusEntry(kind="nimbus", host="h"), FOREIGN)
     assert told["STREAMBOSS_AMQP_URL"] == FIRST["STREAMBOSS_AMQP_URL"]
     assert told["AWS_ENDPOINT_URL_S3"] == "https://s3.example"
-    users = settings.of_users(FIRST, ABROAD, FOREIGN)
-    assert users["STREAMBOSS_AMQP_URL"] == "amqp://streamboss:p-w_d@192.0.2.7:5672/"
+    assert "AWS_CA_BUNDLE" not in told  # ours signed nothing of theirs
+    users = settings.of_users(FIRST, ABROAD, FOREIGN, CA)
+    assert users["STREAMBOSS_AMQP_URL"] == "amqps://streamboss:p-w_d@192.0.2.7:5671/"
     assert users["AWS_ACCESS_KEY_ID"] == "theirs"
+    assert "AWS_CA_BUNDLE" not in users
+    foreign = {**FOREIGN, "AWS_CA_BUNDLE": "/home/me/s3.pem"}
+    assert settings.of_users(FIRST, ABROAD, foreign, CA)["AWS_CA_BUNDLE"] == "/home/me/s3.pem"
+    told = settings.of_manager(FIRST, ABROAD, NimbusEntry(kind="nimbus", host="h"), foreign)
+    assert told["AWS_CA_BUNDLE"] == settings.S3_CA
+
+
+def test_a_certificate_names_all_by_which_its_machine_is_reached() -> None:
+    local, nimbus = LocalEntry(kind="local"), NimbusEntry(kind="nimbus", host="h")
+    here = ["localhost", "127.0.0.1", "10.0.2.100"]
+    assert settings.hosts(FIRST, HERE, local) == [*here, "10.0.2.2"]
+    assert settings.hosts(FIRST, ABROAD, nimbus) == [*here, "192.0.2.7"]
+
+
+def test_a_machine_of_an_older_image_is_known_by_its_address() -> None:
+    assert not settings.is_in_the_clear(FIRST)
+    assert settings.is_in_the_clear({"STREAMBOSS_AMQP_URL": "amqp://streamboss:p@10.0.2.100:5672/"})
 
 
 def test_an_s3_server_counts_by_its_address_not_by_keys_alone() -> None:
@@ -103,6 +125,7 @@ def test_a_manager_gets_the_credentials_that_are_there(folder: Path) -> None:
 
 def test_settings_of_a_deployed_manager_are_its_owners_alone_and_go_with_it(tmp_path: Path) -> None:
     path = tmp_path / ".streamboss" / "env"
+    env_file.put(path.with_name(env_file.CA), "PEM", mode=0o644)
     env_file.write(path, HERE, {"STREAMBOSS_MANAGER_URL": "http://127.0.0.1:40003"})
     assert path.stat().st_mode & 0o777 == 0o600
     assert env_file.check(path, "local", stack=False) == ""
@@ -110,7 +133,7 @@ def test_settings_of_a_deployed_manager_are_its_owners_alone_and_go_with_it(tmp_
         env_file.check(path, "hotel", stack=True)
     assert not env_file.forget(path, ABROAD)
     assert env_file.forget(path, HERE)
-    assert not path.exists()
+    assert not list(path.parent.iterdir())
     assert not env_file.forget(path, HERE)
 
 

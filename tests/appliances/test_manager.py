@@ -4,15 +4,20 @@ import json
 import re
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.appliances.desk import Desk, over_ssh, sat_down, value
+from tests.appliances.elastic import BOOT_S
 from tests.embedded import ROOT, Person
 from tests.eventually import eventually
 from tests.provision.local.machines import left
@@ -38,6 +43,12 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("more")
 """
+#: Run on its machine: the ports that others reach, and whether connections to the broker use TLS.
+LISTENING = (
+    r"ss -Hltn | grep -vE '127\.0\.0\.|\[::1\]|\[::ffff:127\.0\.0\.1\]'"
+    r" | grep -oE ':[0-9]+ ' | tr -d ': ' | sort -nu"
+)
+CONNECTIONS = "rabbitmqctl --quiet list_connections --no-table-headers ssl"
 #: Run as the manager's user, on its machine: what the local cloud shows through its gate.
 LOOK = """
 cd /var/lib/streamboss
@@ -117,6 +128,50 @@ def _used(desk: Desk) -> Person:
     return person
 
 
+def _is_served_by_tls_alone(person: Person, first: str) -> None:
+    """See that whoever comes without TLS, or trusts another CA, gets nowhere."""
+    told = person.settings
+    addresses = (told.need_amqp()[0], told.need_manager(), told.s3.endpoint_url or "")
+    for address in addresses:
+        parts = urlsplit(address)
+        assert parts.scheme.endswith("s")
+        where = (parts.hostname, parts.port)
+        with socket.create_connection(where, timeout=20) as line:
+            line.sendall(b"AMQP\0\0\x09\x01")
+            line.settimeout(20)
+            said = b""
+            with suppress(ConnectionError):  # so is the end of it
+                said = line.recv(1000)
+            assert not said.startswith(b"AMQP")
+            assert b"200 OK" not in said
+        with pytest.raises(ssl.SSLCertVerificationError):  # noqa: SIM117 - in this order
+            with socket.create_connection(where, timeout=20) as line:
+                ssl.create_default_context().wrap_socket(line, server_hostname=parts.hostname)
+    # and there is no other way in
+    assert over_ssh(first, LISTENING) == "22\n5671\n8081\n8333\n"
+
+
+def _a_machine_works_for_it(desk: Desk, person: Person, first: str) -> None:
+    """Let a machine of an appliance run a program, with large outputs; all of it by TLS."""
+    desk.fab("build_appliance")
+    exec_ = (
+        "if read -r word && [ $word = large ]; then seq 400000; else echo $word | tr a-z A-Z; fi"
+    )
+    number = str(person.register(name="Upper", application="stream-agent", exec=exec_))
+    person.run("create_operation.py", "upper", number, "words", "shouted")
+    taken = person.consume("shouted", "--count", "1")
+    person.run("publish.py", "words", stdin="hello\n")
+    assert taken.line(BOOT_S) == "HELLO"
+    assert set(over_ssh(first, CONNECTIONS).split()) == {"true"}
+    # an output that became an object came there and back
+    fetched = person.consume("shouted", "--count", "1", "--output-dir", "seq")
+    person.run("publish.py", "words", stdin="large\n")
+    fetched.line(60)
+    (got,) = (path for path in (desk.folder / "seq").iterdir() if path.is_file())
+    assert got.read_text() == "".join(f"{number}\n" for number in range(1, 400001))
+    person.leave()
+
+
 def _consumers(person: Person, stream: str) -> int:
     return int(person.http("GET", f"streams/{stream}/")["consumers"])
 
@@ -129,7 +184,7 @@ def test_a_manager_is_deployed_used_upgraded_and_ended(desk: Desk, version: Path
     # Given a manager on a machine of its own, with settings for the tools of this folder
     first = desk.fab("deploy_manager", "--hours", "744")
     handle = value(first, "handle")
-    assert re.search(r"^manager: http://127\.0\.0\.1:\d+ \(launched\)$", first, re.MULTILINE)
+    assert re.search(r"^manager: https://127\.0\.0\.1:\d+ \(launched\)$", first, re.MULTILINE)
     assert "Shutdown time" in first
     assert f"{handle}  manager  stream-manager  manager" in desk.fab("nodes")
     settings = desk.folder / ".streamboss" / "env"
@@ -137,7 +192,10 @@ def test_a_manager_is_deployed_used_upgraded_and_ended(desk: Desk, version: Path
     assert over_ssh(first, "stat -c %a /etc/streamboss/*env /etc/streamboss/s3.json") == (
         "600\n600\n600\n"
     )
+    _is_served_by_tls_alone(Person(desk.folder), first)
     person = _used(desk)
+    _a_machine_works_for_it(desk, person, first)
+    ca = (desk.folder / ".streamboss" / "manager-ca.pem").read_bytes()
     # it launches machines beside itself
     assert over_ssh(first, LOOK) == "['manager', 'more'] 10.0.2.2\n"
     # When nothing has changed, nothing is done, and quickly
@@ -156,7 +214,8 @@ def test_a_manager_is_deployed_used_upgraded_and_ended(desk: Desk, version: Path
     assert "broken on purpose" in said
     assert _health(desk) == "better"
     assert over_ssh(first, "ls /var/lib/streamboss-upgrades") == "before.dump\nfailed.dump\n"
-    # Then nothing was lost
+    # Then nothing was lost, and who is trusted is the same
+    assert (desk.folder / ".streamboss" / "manager-ca.pem").read_bytes() == ca
     assert {"mystream", "outputstream", "files"} <= set(_streams(person))
     assert person.http("GET", "operations/shout/")["state"] in {"idle", "failed"}
     rest = person.consume("mystream", "--count", "2", "--durable", "keep")
