@@ -207,10 +207,13 @@ def clouds(_: Any) -> None:
 
 
 @task
-def images(_: Any, *, cloud: str = "") -> None:
-    """List our images."""
+def images(_: Any, *, cloud: str = "", contents: str = "") -> None:
+    """List our images, or what went into one, by its name."""
     with _site(cloud) as site:
-        _print(*listing.images(own(site.cloud)))
+        if contents:
+            _print(listing.contents(site.contents(contents)))
+        else:
+            _print(*listing.images(own(site.cloud)))
 
 
 @task

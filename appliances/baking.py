@@ -71,15 +71,24 @@ class Baking:
                 raise self._failed(machine, error) from error
             agent = stream_agent.is_on(shell)
             with self.progress.step("record what went in"):
-                installing.record(
-                    shell,
-                    {"appliance": self.appliance, "content": self.content, "base": self.base.name},
-                )
+                self._record(shell)
             with self.progress.step("scrub"):
                 key = self.site.key.public.split()[1]
                 scrub(shell, [*self.secrets, key])
             with self.progress.step(f"save {self.name}"):
                 return self._save(machine, agent=agent)
+
+    def _record(self, shell: Shell) -> None:
+        built_from = {
+            "appliance": self.appliance,
+            "content": self.content,
+            "base": self.base.name,
+        }
+        text = installing.record(shell, built_from)
+        file = self.site.contents(self.name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        self.progress.note(f"what went in: {file}")
 
     def _begin(self, undo: ExitStack) -> tuple[Machine, Shell, Sequence[Step]]:
         """Return the machine, a shell on it, and what is to be done there."""

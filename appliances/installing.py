@@ -57,8 +57,11 @@ def install(
             )
 
 
-def record(shell: Shell, built_from: Mapping[str, str]) -> None:
+def record(shell: Shell, built_from: Mapping[str, str]) -> str:
     """Leave on the machine what went into it: packages with versions, and what it was built from.
+
+    Returns:
+        The same as one text.
 
     Raises:
         CommandError: its disk is full, most likely.
@@ -70,6 +73,11 @@ def record(shell: Shell, built_from: Mapping[str, str]) -> None:
         " for python in /opt/*/bin/python; do"
         ' [ ! -x "$python" ] || "$python" -m pip list --format=freeze'
         f" --disable-pip-version-check; done >{RECORD}/python",
+        timeout_s=_SHORT_S,
+    )
+    return shell.run(
+        f"cd {RECORD} && for part in built-from packages python; do"
+        ' echo "# $part"; cat "$part"; done',
         timeout_s=_SHORT_S,
     )
 

@@ -3,7 +3,10 @@
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
+from appliances.errors import BuildError
+from appliances.installing import RECORD
 from provision import capabilities
 from provision.entries import CloudEntry
 from provision.errors import ProvisionError
@@ -36,6 +39,20 @@ def images(found: Iterable[Image]) -> list[str]:
     head = ("IMAGE", "NAME", "APPLIANCE", "ROLE", "CREATED", "CLOUD")
     ordered = sorted(found, key=by_age)
     return table([head, *(_image(image) for image in ordered)])
+
+
+def contents(file: Path) -> str:
+    """Return what went into an image: what it was built from, packages with their versions.
+
+    Raises:
+        BuildError: it was built elsewhere, or by hand.
+    """
+    try:
+        return file.read_text(encoding="utf-8").rstrip()
+    except OSError:
+        raise BuildError(
+            f"{file.stem}: not built from this folder: a machine of it has its contents in {RECORD}"
+        ) from None
 
 
 def machines(found: Iterable[Machine], prices: Mapping[str, float | None]) -> list[str]:

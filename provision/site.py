@@ -46,6 +46,10 @@ class Site:
         """Where Python packages are kept."""
         return self.state / "packages"
 
+    def contents(self, image: str) -> Path:
+        """Return where it is kept what went into an image that was built here."""
+        return self.state / "contents" / f"{image}.txt"
+
     def log(self, what: str) -> Path:
         """Return the log file of this run."""
         return self.state / "logs" / f"{what}-{self.cloud.journal.run}.log"

@@ -46,6 +46,11 @@ def test_an_appliance_is_built_used_saved_and_ended(desk: Desk, stream_agent: st
     recipe = desk.recipe("my-operation", **{"from": stream_agent}, **content)
     built = desk.fab("build_appliance", "--recipe", recipe)
     assert "unchanged" not in built
+    went_in = desk.fab("images", "--contents", value(built, "image").split()[0])
+    assert "appliance: my-operation\n" in went_in
+    assert re.search(r"^bubblewrap\t[0-9]", went_in, re.MULTILINE)
+    assert re.search(r"^pika==[0-9.]+$", went_in, re.MULTILINE)
+    assert "not built from this folder" in desk.refused("images", "--contents", "another")
     assert "unchanged" in desk.fab("build_appliance", "--recipe", recipe)
     assert not desk.left()  # builder and tester are gone
     # When it is run by hand, it takes an operation
