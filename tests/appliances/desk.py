@@ -20,7 +20,7 @@ from provision.machine import LEASE_UNTIL
 from tests.embedded import ROOT, Person, stack_folder_of_a_test
 from tests.provision.local.machines import need_machines
 
-FAB_S = 600
+FAB_S = 900
 
 
 class Desk:

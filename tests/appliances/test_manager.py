@@ -23,7 +23,7 @@ from tests.eventually import eventually
 from tests.provision.local.machines import left
 
 pytestmark = [
-    pytest.mark.timeout(1200),  # machines on a busy computer
+    pytest.mark.timeout(2400),  # machines on a busy computer
     pytest.mark.long,  # the image alone takes minutes: broker, database, S3
 ]
 
