@@ -140,11 +140,12 @@ class Allowance:
 
 
 def _lease_objection(offer: Offer) -> Waiting | None:
-    if offer.hours * 3600 >= _WORTHWHILE * closing_s(offer):
+    lease_s, least_s = offer.hours * 3600, _WORTHWHILE * closing_s(offer)
+    if lease_s >= least_s:
         return None
     return Waiting(
-        f"{offer.cloud}: a lease of {offer.hours:g} hours is too short for {offer.application},"
-        f" whose boot takes {offer.boot_s:.0f} s",
+        f"{offer.cloud}: a lease of {offer.hours:g} hours ({lease_s:.0f} s) is too short for"
+        f" {offer.application}: with its boot of {offer.boot_s:.0f} s it takes {least_s:.0f} s",
         failed=True,
     )
 

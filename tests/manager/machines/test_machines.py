@@ -289,7 +289,7 @@ def test_a_budget_that_is_used_up_ends_machines_and_is_never_exceeded() -> None:
         (
             lambda w: w.offers.__setitem__(0, offer(hours=0.02)),
             OperationState.FAILED,
-            "local: a lease of 0.02 hours is too short for test, whose boot takes 30 s",
+            "local: a lease of 0.02 hours (72 s) is too short for test: with its boot of 30 s",
         ),
         (
             lambda w: w.rooms.__setitem__(0, CloudRoom("local", 3, others=3)),
