@@ -46,6 +46,7 @@ class Desk:
                 "stream-agent": {"idle_minutes": 0.05},
                 "one-slot": {"idle_minutes": 0.05, "slots": 1},
                 "never-boots": {"idle_minutes": 0.05},
+                "short-lease": {"idle_minutes": 0.05, "hours": 0.06},
             },
         }
         (folder / "inventory" / "clouds.yaml").write_text(json.dumps(inventory))

@@ -1,6 +1,7 @@
 """Machines of the local cloud that come with demand and go with it."""
 
 import threading
+from collections.abc import Sequence
 
 import pytest
 
@@ -8,6 +9,7 @@ from provision.keys import ensure
 from provision.machine import AGENT, APPLIANCE, OWNER, ROLE, Role
 from tests.appliances.desk import Desk
 from tests.appliances.elastic import BOOT_S, Fleet
+from tests.embedded import Listener
 from tests.eventually import eventually
 from tests.provision.local.machines import booted
 
@@ -44,18 +46,32 @@ def test_a_backlog_grows_to_three_machines_and_back_to_one(fleet: Fleet) -> None
 
 
 def test_a_machine_killed_under_load_is_replaced_and_nothing_lost(fleet: Fleet) -> None:
-    fleet.operation("busy", exec="sleep 0.05; cat")
+    fleet.operation("busy", exec="sleep 0.05; cat", order="fifo")
     sent = [f"message {number}" for number in range(1000)]
     taken = fleet.consume("busy")
     fleet.publish("busy", *sent)
     got = [taken.line(BOOT_S) for _ in range(20)]
     (victim,) = fleet.desk.cloud.list_nodes()
     fleet.desk.cloud.destroy_node(victim)
-    missing = set(sent) - set(got)
-    while missing:
-        missing.discard(taken.line(BOOT_S))
+    assert _first_seen(taken, len(sent), got) == sent
     assert [str(node.id) for node in fleet.desk.cloud.list_nodes()] != [str(victim.id)]
     fleet.remove("busy")
+    fleet.until_gone()
+
+
+def test_a_machine_is_replaced_before_its_lease_ends_and_order_stays(fleet: Fleet) -> None:
+    # Given a lease of three and a half minutes, and work for longer
+    recipe = fleet.desk.recipe("short-lease", **{"from": "stream-agent"})
+    fleet.desk.fab("build_appliance", "--recipe", recipe)
+    fleet.operation("steady", "short-lease", exec="sleep 0.25; cat", order="fifo")
+    sent = [f"message {number}" for number in range(1000)]
+    taken = fleet.consume("steady")
+    fleet.publish("steady", *sent)
+    # Then another machine goes on where the first stopped
+    assert _first_seen(taken, len(sent)) == sent
+    ended = [line for line in fleet.phases() if "short-lease" in line and line.endswith("ended")]
+    assert ended
+    fleet.remove("steady")
     fleet.until_gone()
 
 
@@ -90,6 +106,14 @@ def test_three_operations_share_one_machine(fleet: Fleet) -> None:
     assert len(fleet.machines()) == 1
     fleet.remove(*names)
     fleet.until_gone()
+
+
+def _first_seen(taken: Listener, count: int, before: Sequence[str] = ()) -> list[str]:
+    """Return so many different messages by when each came first; what comes again is left out."""
+    seen = dict.fromkeys(before)
+    while len(seen) < count:
+        seen[taken.line(BOOT_S)] = None
+    return list(seen)
 
 
 def _at_work(fleet: Fleet) -> list[str]:
