@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provision.cloud import Cloud
-from provision.garbage import Act, Holdings, collect, plan
+from provision.garbage import collect
 from provision.journal import Journal
 from provision.leases import TAIL, written
 from provision.machine import (
@@ -27,6 +27,7 @@ from provision.machine import (
     lease_of,
 )  # fmt: skip
 from provision.recovery import recover
+from provision.retention import Act, Holdings, plan
 from tests.provision.front import Front
 from tests.provision.machinery import ec2_cloud
 
