@@ -235,11 +235,15 @@ class _Check(MissingHostKeyPolicy):
 
 
 def _at_end(channel: Channel, lines: Lines) -> bool:
-    """Read once. A command has ended, too, when only a child of it still holds its output."""
+    """Read once. A command has ended, too, when only a child of it still holds its output.
+
+    Its last words may come after its status: only silence afterwards is the end.
+    """
+    over = bool(channel.exit_status_ready())
     try:
         data = channel.recv(65536)
     except TimeoutError:
-        return bool(channel.exit_status_ready())
+        return over
     lines.feed(data)
     return not data
 

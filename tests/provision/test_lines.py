@@ -1,9 +1,13 @@
 """Output as it comes, made into lines."""
 
+from typing import Any, cast
+
 from hypothesis import given
 from hypothesis import strategies as st
+from paramiko.channel import Channel
 
 from provision.lines import Lines
+from provision.ssh import _at_end
 
 
 @given(st.text(st.characters(exclude_characters="\r")), st.integers(1, 7))
@@ -60,3 +64,21 @@ def test_what_is_not_utf_8_is_shown_as_such() -> None:
     lines.feed(b"gr\xfc\xdfe\n")
     lines.end()
     assert lines.text() == "gr\ufffd\ufffde\n"
+
+
+def test_last_words_that_come_after_the_end_of_a_command_are_heard() -> None:
+    lines, channel = Lines(), cast("Any", Channel)(1)
+    channel.settimeout(0.01)
+    read = channel.recv
+
+    def late(size: int) -> Any:
+        """Let the status, and then the last words, come when a read has given up waiting."""
+        if not channel.exit_status_ready():
+            channel.status_event.set()
+            channel.in_buffer.feed(b"last words")
+            raise TimeoutError
+        return read(size)
+
+    channel.recv = late
+    assert [_at_end(channel, lines) for _ in range(3)] == [False, False, True]
+    assert lines.text() == "last words"
