@@ -56,10 +56,10 @@ up: setup ## bring up the embedded stack in this folder
 down: $(VENV)/.ready ## end it; the data stay
 	@$(BIN)/streamboss down
 
-bench: setup ## the benchmarks, all or ONLY=service; writes docs/performance.md
+bench: setup ## the benchmarks, all (25 minutes) or ONLY=service; writes docs/performance.md
 	$(BIN)/python -m bench $(ONLY)
 
-bench-guard: setup ## did a change make the hot path slower? half a minute, on any machine
+bench-guard: setup ## did a change make the hot path slower? by instructions counted: half a minute
 	@$(BIN)/python -m bench.guard
 
 lock: ## write requirements.lock anew from pyproject.toml

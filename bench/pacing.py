@@ -11,6 +11,7 @@ from streams.message import MessageIds
 
 #: So many may be under way when no pace is given.
 WINDOW = 2000
+_QUEUE = f"operations.{SINK}"
 _TICK_S = 0.001
 _DRAIN_S = 30.0
 
@@ -26,6 +27,7 @@ class Pacing:
         self._loop, self._ids = EventLoop(), MessageIds()
         self._sent = 0
         self._started_s = self._ended_s = 0.0
+        self._is_ending = False
         self.latencies_ms: list[float] = []
         self._link = LoopConnection(
             self._loop, urls, name="bench", on_ready=self._begin, on_lost=self._lost
@@ -42,9 +44,7 @@ class Pacing:
         return len(self.latencies_ms) / (self._ended_s - self._started_s)
 
     def _begin(self) -> None:
-        self._link.consume(
-            f"operations.{SINK}", self._came, prefetch=WINDOW, on_cancelled=self._loop.stop
-        )
+        self._link.consume(_QUEUE, self._came, prefetch=WINDOW, on_cancelled=self._loop.stop)
         self._started_s = time.monotonic()
         self._tick()
 
@@ -72,8 +72,10 @@ class Pacing:
             self._end_if_all_came()
 
     def _end_if_all_came(self) -> None:
-        if len(self.latencies_ms) == self._sent:
-            self._link.close(self._loop.stop)
+        if len(self.latencies_ms) == self._sent and not self._is_ending:
+            self._is_ending = True
+            # else the last ones come again to the next who consumes
+            self._link.flush(_QUEUE, lambda: self._link.close(self._loop.stop))
 
     def _lost(self, error: BrokerError) -> None:
         raise error

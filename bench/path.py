@@ -14,6 +14,7 @@ import pika
 from streams.broker import Session, topology
 from streams.message import MessageIds, now_us
 from streams.settings import Settings
+from tests.cluster import Cluster
 from tests.rabbit import BrokerNode
 
 INPUT, OUTPUT = "input", "output"
@@ -33,6 +34,8 @@ class Turn:
     unit: str = "msg/s"
     #: at the peak, beyond what its process took before
     memory_bytes: int | None = None
+    #: the broker's CPU meanwhile, for a message
+    broker_us: float | None = None
 
 
 #: Runs a contender on (settings, input queue, output exchange) for the length of a block, and
@@ -46,7 +49,7 @@ def body(number: int, size: int = BODY_BYTES) -> bytes:
 
 
 def turn(
-    node: BrokerNode,
+    node: BrokerNode | Cluster,
     name: str,
     contender: Contender,
     count: int,
@@ -54,22 +57,44 @@ def turn(
     *,
     size: int = BODY_BYTES,
     ordered: bool = True,
+    way: Callable[[Settings], Settings] = lambda plain: plain,
 ) -> Turn:
     """Let `contender` move `count` messages, and check that each came out, in order if `ordered`.
 
-    The clock runs from the first output to the last, so that starting up doesn't count.
+    The clock runs from the first output to the last, so that starting up doesn't count. The
+    contender reaches the broker by `way`.
     """
     with node.vhost() as settings, Session(settings.need_amqp(), name="bench") as session:
         prepare(session, count, size)
         queue, exchange = f"operations.{OPERATION}", f"streams.{OUTPUT}"
-        with contender(settings, queue, exchange) as pids:
-            first = wait_for(session, count // 20)
-            start_s, start_cpu = time.monotonic(), cpu_s(*pids)
-            last = wait_for(session, count)
-            seconds, cpu = time.monotonic() - start_s, cpu_s(*pids) - start_cpu
-        _check(session, [expected(body(number, size)) for number in range(count)], ordered=ordered)
-    moved = last - first
-    return Turn(name, moved / seconds, cpu / moved * 1e6)
+        with contender(way(settings), queue, exchange) as pids:
+            timed = clocked(node, session, name, count, pids)
+        check(session, [expected(body(number, size)) for number in range(count)], ordered=ordered)
+    return timed
+
+
+def clocked(
+    node: BrokerNode | Cluster, session: Session, name: str, count: int, pids: Sequence[int]
+) -> Turn:
+    """Take the time from the first output to the last of `count`, and the CPU meanwhile."""
+    brokers = broker_pids(node)
+    first = wait_for(session, count // 20)
+    start_s, start_cpu, start_broker = time.monotonic(), cpu_s(*pids), cpu_s(*brokers)
+    last = wait_for(session, count)
+    seconds, cpu = time.monotonic() - start_s, cpu_s(*pids) - start_cpu
+    moved, broker = last - first, cpu_s(*brokers) - start_broker
+    return Turn(
+        name,
+        moved / seconds,
+        cpu / moved * 1e6 if pids else None,
+        broker_us=broker / moved * 1e6,
+    )
+
+
+def broker_pids(node: BrokerNode | Cluster) -> list[int]:
+    """Return the processes that are the broker."""
+    nodes = node.nodes if isinstance(node, Cluster) else [node]
+    return [each.process.pid for each in nodes]
 
 
 def cpu_s(*pids: int) -> float:
@@ -79,6 +104,13 @@ def cpu_s(*pids: int) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / _TICKS
+
+
+def percent_of_a_core(seconds: float, *pids: int) -> float:
+    """Return how much of a core processes take, over a while."""
+    before_s, began_s = cpu_s(*pids), time.monotonic()
+    time.sleep(seconds)
+    return 100 * (cpu_s(*pids) - before_s) / (time.monotonic() - began_s)
 
 
 def memory_bytes(pid: int | str, which: str) -> int:
@@ -111,19 +143,21 @@ def prepare(session: Session, count: int, size: int = BODY_BYTES) -> None:
 def wait_for(session: Session, count: int, queue: str = f"operations.{SINK}") -> int:
     """Wait until so many messages are in a queue; return how many."""
     deadline = time.monotonic() + DEADLINE_S
-    while (there := _depth(session, queue)) < count:
+    while (there := depth(session, queue)) < count:
         if time.monotonic() > deadline:
             raise RuntimeError(f"only {there} of {count} messages in {queue}")
         time.sleep(0.01)
     return there
 
 
-def _depth(session: Session, queue: str) -> int:
+def depth(session: Session, queue: str = f"operations.{SINK}") -> int:
+    """Return how many messages are ready in a queue."""
     answer = session.call(lambda channel: channel.queue_declare(queue, passive=True))
     return int(answer.method.message_count)
 
 
-def _check(session: Session, expected: Sequence[bytes], *, ordered: bool) -> None:
+def check(session: Session, expected: Sequence[bytes], *, ordered: bool) -> None:
+    """Look whether all of it came out, and nothing else before it."""
     came = list(islice(drained(session), len(expected)))
     if came != list(expected) if ordered else sorted(came) != sorted(expected):
         raise RuntimeError("a message is missing, changed or out of order")

@@ -1,24 +1,20 @@
-"""What was measured, in words: on the terminal, as JSON, and in docs/performance.md with plots."""
+"""What was measured, in words: on the terminal, and in docs/performance.md with plots."""
 
-import json
 import os
 import platform
 import re
 import statistics
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from bench.path import Turn
 from bench.plot import Bar, bars
-from bench.scenario import ByContender, Scenario, median, median_cpu
+from bench.results import Result
+from bench.scenario import ByContender, Goal, Scenario, median, median_cpu
 
-_HERE = Path(__file__).parent
-RESULTS = _HERE / "results"
-PAGE = _HERE.parent / "docs" / "performance.md"
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 PLOTS = PAGE.parent / "plots"
 _DIGITLESS = 100.0
 #: From so many measurements on, the 95th percentile says something.
@@ -29,22 +25,25 @@ def line(one: Turn) -> str:
     """Return a turn in words."""
     cpu = "" if one.cpu_us is None else f", {one.cpu_us:.1f} us CPU a message or MiB"
     memory = "" if one.memory_bytes is None else f", {_mib(one.memory_bytes)} more"
-    return f"{one.contender}: {_number(one.rate)} {one.unit}{cpu}{memory}"
+    return f"{one.contender}: {number(one.rate)} {one.unit}{cpu}{memory}"
 
 
-def keep(scenario: Scenario, turns: Sequence[Turn], load: float) -> str:
-    """Keep the turns as JSON, plot them, put them into the page; return what was put there."""
-    by_name = defaultdict[str, list[Turn]](list)
-    for one in turns:
-        by_name[one.contender].append(one)
-    written = _section(scenario, by_name, load)
-    RESULTS.mkdir(exist_ok=True)
-    record = {"at": _now(), "load": load, "turns": [asdict(one) for one in turns]}
-    (RESULTS / f"{scenario.name}.json").write_text(json.dumps(record, indent=1) + "\n")
-    PLOTS.mkdir(exist_ok=True)
-    (PLOTS / f"{scenario.name}.svg").write_text(_plot(scenario, by_name))
-    PAGE.write_text(placed(PAGE.read_text(), scenario.name, written))
+def write(scenario: Scenario, result: Result) -> str:
+    """Keep a result, plot it, put it into the page; return what was put there."""
+    result.keep(scenario.name)
+    if result.problem:
+        written = f"{_title(scenario)}\n\n{result.at}: not measured: {result.problem}"
+    else:
+        written = _section(scenario, result)
+        PLOTS.mkdir(exist_ok=True)
+        (PLOTS / f"{scenario.name}.svg").write_text(_plot(scenario, result.by_contender()))
+    put(scenario.name, written)
     return written
+
+
+def put(name: str, written: str) -> None:
+    """Put a part into the page."""
+    PAGE.write_text(placed(PAGE.read_text(), name, written))
 
 
 def placed(page: str, name: str, written: str) -> str:
@@ -57,55 +56,72 @@ def placed(page: str, name: str, written: str) -> str:
     return f"{page.rstrip()}\n\n{part}\n"
 
 
-def _section(scenario: Scenario, by_name: ByContender, load: float) -> str:
+def _title(scenario: Scenario) -> str:
+    return f"### {scenario.name}: {scenario.question}"
+
+
+def _section(scenario: Scenario, result: Result) -> str:
+    by_name = result.by_contender()
     rounds = max(map(len, by_name.values()))
-    machine = f"{_now()}, {_machine()}, load before it {load:.1f}, {rounds} turns at most of each."
+    turns = f"{rounds} turns at most of each, {result.took_s:.0f} s in all"
     lines = [
-        f"### {scenario.name}: {scenario.question}",
+        _title(scenario),
         "",
-        machine,
+        f"{result.at}, {machine()}, load before it {result.load:.1f}, {turns}.",
         "",
         *_table(scenario, by_name),
     ]
     if scenario.goals:
-        lines += ["", "| target | in this run |", "| --- | --- |", *_verdicts(scenario, by_name)]
+        lines += ["", "| target | in this run |", "| --- | --- |"]
+        lines += [f"| {goal.text} | {verdict(goal, by_name)} |" for goal in scenario.goals]
     return "\n".join([*lines, "", f"![{scenario.name}](plots/{scenario.name}.svg)"])
 
 
 def _table(scenario: Scenario, by_name: ByContender) -> list[str]:
-    yardstick = by_name[scenario.yardstick]
-    theirs = median_cpu(yardstick)
     lines = [
-        "| contender | ratio | median | lowest to highest | CPU a message or MiB | more memory |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| contender | ratio | median | lowest to highest | CPU, each | broker's CPU | memory |",
+        f"|{' --- |' * 7}",
     ]
+    yardstick = by_name[scenario.yardstick]
     for name, mine in by_name.items():
         shown = f"**{name}**" if name == scenario.yardstick else name
-        share, cpu = median(mine) / median(yardstick), median_cpu(mine)
-        costs = "" if cpu is None else f"{cpu:.1f} us"
-        if cpu is not None and theirs and name != scenario.yardstick:
-            costs += f" ({cpu / theirs:.2f})"
+        share = f"{median(mine) / median(yardstick):.2f}" if _alike(mine, yardstick) else ""
         peaks = [one.memory_bytes for one in mine if one.memory_bytes is not None]
         memory = _mib(max(peaks)) if peaks else ""
-        middle = f"{_number(median(mine))} {mine[0].unit}"
-        lines.append(f"| {shown} | {share:.2f} | {middle} | {_spread(mine)} | {costs} | {memory} |")
+        middle = f"{number(median(mine))} {mine[0].unit}"
+        brokers = [one.broker_us for one in mine if one.broker_us is not None]
+        broker = f"{statistics.median(brokers):.1f} us" if brokers else ""
+        cells = (shown, share, middle, _spread(mine), _costs(mine, yardstick), broker, memory)
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
-def _verdicts(scenario: Scenario, by_name: ByContender) -> list[str]:
-    lines = []
-    for goal in scenario.goals:
-        measured = goal.measure(by_name)
-        verdict = "met" if goal.met(measured) else "**missed**"
-        lines.append(f"| {goal.text} | {verdict}: {_number(measured)} |")
-    return lines
+def _alike(mine: Sequence[Turn], others: Sequence[Turn]) -> bool:
+    return mine[0].unit == others[0].unit
+
+
+def _costs(mine: Sequence[Turn], yardstick: Sequence[Turn]) -> str:
+    cpu, theirs = median_cpu(mine), median_cpu(yardstick)
+    if cpu is None:
+        return ""
+    share = f" ({cpu / theirs:.2f})" if theirs and mine is not yardstick else ""
+    return f"{cpu:.1f} us{share}"
+
+
+def verdict(goal: Goal, by_name: ByContender) -> str:
+    """Say in words what was measured of a target."""
+    measured = goal.measure(by_name)
+    return f"{'met' if goal.met(measured) else '**missed**'}: {number(measured)}"
 
 
 def _plot(scenario: Scenario, by_name: ByContender) -> str:
     rows = []
+    yardsticks = by_name[scenario.yardstick]
     for name, mine in by_name.items():
+        if not _alike(mine, yardsticks):
+            continue  # on another scale
         rates = [one.rate for one in mine]
-        label = f"{_number(median(mine))} {mine[0].unit}"
+        label = f"{number(median(mine))} {mine[0].unit}"
         yardstick = name == scenario.yardstick
         rows.append(Bar(name, median(mine), min(rates), max(rates), label, yardstick))
     return bars(scenario.question, rows)
@@ -113,13 +129,13 @@ def _plot(scenario: Scenario, by_name: ByContender) -> str:
 
 def _spread(turns: Sequence[Turn]) -> str:
     rates = [one.rate for one in turns]
-    spread = f"{_number(min(rates))}-{_number(max(rates))}"
+    spread = f"{number(min(rates))}-{number(max(rates))}"
     if len(rates) >= _MANY:
-        spread += f", p95 {_number(statistics.quantiles(rates, n=20)[-1])}"
+        spread += f", p95 {number(statistics.quantiles(rates, n=20)[-1])}"
     return spread
 
 
-def _number(measured: float) -> str:
+def number(measured: float) -> str:
     """Return a measured number without digits that say nothing."""
     if measured >= _DIGITLESS:
         return f"{measured:,.0f}"
@@ -130,11 +146,12 @@ def _mib(count: float) -> str:
     return f"{count / 2**20:.0f} MiB"
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time as the page has it."""
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _machine() -> str:
+def machine() -> str:
     """Say what it ran on, and with what."""
     info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     model = re.search(r"model name\s*:\s*(.+)", info)

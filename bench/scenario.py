@@ -21,6 +21,10 @@ def median_cpu(turns: Sequence[Turn]) -> float | None:
     return statistics.median(measured) if measured else None
 
 
+class LeftOutError(Exception):
+    """A scenario can't be measured here; the text says what it lacks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """A target: what `measure` makes of the turns is at least, or at most, so much."""
@@ -62,3 +66,5 @@ class Scenario:
     round: Callable[[BrokerNode], Iterator[Turn]]
     goals: tuple[Goal, ...] = ()
     rounds: int = 3
+    #: what takes longer is given up
+    longest_s: int = 300

@@ -15,22 +15,24 @@ from streams.framing import Framing
 from tests.rabbit import BrokerNode
 
 #: bytes, and how many messages take a second or so
-_SIZES = {10: 20_000, 1024: 10_000, 65_536: 1000, 1_048_576: 80}
+SMALL, LARGE = 10, 65_536
+_SIZES = {SMALL: 20_000, 1024: 10_000, LARGE: 1000, 1_048_576: 80}
 
 
-def _named(name: str, size: int) -> str:
+def named(name: str, size: int) -> str:
+    """Name a contender with messages of this size."""
     return f"{name}, {size:,} bytes"
 
 
 def sizes(node: BrokerNode) -> Iterator[Turn]:
     """Each size beside the relay, then each framing."""
     for size, count in _SIZES.items():
-        yield turn(node, _named(RELAY, size), contenders.relay, count, size=size)
-        yield turn(node, _named("ours", size), _cat(Framing.LENGTH32), count, size=size)
-    yield turn(node, _named(RELAY, BODY_BYTES), contenders.relay, _SIZES[10])
+        yield turn(node, named(RELAY, size), contenders.relay, count, size=size)
+        yield turn(node, named("ours", size), _cat(Framing.LENGTH32), count, size=size)
+    yield turn(node, named(RELAY, BODY_BYTES), contenders.relay, _SIZES[SMALL])
     for framing in Framing:
-        name = _named(f"ours, `{framing}`", BODY_BYTES)
-        yield turn(node, name, _cat(framing), _SIZES[10])
+        name = named(f"ours, `{framing}`", BODY_BYTES)
+        yield turn(node, name, _cat(framing), _SIZES[SMALL])
 
 
 def _cat(framing: Framing) -> Contender:
@@ -42,10 +44,10 @@ def _cat(framing: Framing) -> Contender:
 SCENARIO = Scenario(
     "sizes",
     "What do a message's size and framing cost a service?",
-    _named(RELAY, BODY_BYTES),
+    named(RELAY, BODY_BYTES),
     sizes,
     goals=tuple(
-        Goal(f"{size:,} bytes: the relay", ratio(_named("ours", size), _named(RELAY, size)), 1)
+        Goal(f"{size:,} bytes: the relay", ratio(named("ours", size), named(RELAY, size)), 1)
         for size in _SIZES
     ),
     rounds=2,

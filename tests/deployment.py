@@ -235,16 +235,18 @@ class Deployment:
 
 
 @contextmanager
-def deployed(node: BrokerNode, folder: Path, *, secure: bool = False) -> Iterator[Deployment]:
+def deployed(
+    node: BrokerNode, folder: Path, *, secure: bool = False, **options: Any
+) -> Iterator[Deployment]:
     """Run a manager and one agent on a fresh vhost for the length of a `with` block.
 
-    `secure`: everybody speaks TLS, and trusts the CA of the node alone.
+    `secure`: everybody speaks TLS, and trusts the CA of the node alone. `options` are the agent's.
     """
     with node.vhost() as settings:
         deployment = Deployment(node.by_tls(settings) if secure else settings, folder)
         try:
             deployment.start_manager()
-            deployment.add_agent()
+            deployment.add_agent(**options)
             yield deployment
         except BaseException:
             deployment.show()

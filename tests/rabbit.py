@@ -22,6 +22,7 @@ from tools.stack.ports import free_ports
 READY_S = 180
 #: A tmpfs spares the machine's disk the broker's fsyncs.
 _SHM = Path("/dev/shm")
+MEMORY = _SHM if _SHM.is_dir() else None
 #: RabbitMQ notes on disk after half a second which quorum queues there are (Ra's directory).
 _NOTED_S = 1.0
 
@@ -135,7 +136,7 @@ def running_node() -> Iterator[BrokerNode]:
     """Run a node for the length of a `with` block."""
     if not rabbitmq.SERVER.exists():
         raise RuntimeError("RabbitMQ is not installed: 'make setup' installs it")
-    folder = Path(tempfile.mkdtemp(prefix="sb-rabbit-", dir=_SHM if _SHM.is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="sb-rabbit-", dir=MEMORY))
     *ports, tls_port = free_ports(6)
     node = rabbitmq.Node(folder, rabbitmq.Ports(*ports), "test", secrets.token_hex(8))
     node.write_files()

@@ -1,10 +1,13 @@
 """Operations in the store."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Row, Select, Text, cast, select
 from sqlalchemy.orm import Session
 
 from manager.errors import ConflictError, NotFoundError
@@ -39,7 +42,7 @@ class OperationQueries(Database):
         """Return an operation, or None."""
         with self._reading() as session:
             found = session.execute(_joined().where(OperationRow.name == name)).first()
-            return _to_operation(found[0], found[1]) if found else None
+            return _to_operation(found[0], _defined(found[1])) if found else None
 
     def get_operation(self, name: str) -> Operation:
         """Return an operation."""
@@ -50,8 +53,16 @@ class OperationQueries(Database):
 
     def list_operations(self) -> list[Operation]:
         """Return every operation with its definition, by name."""
-        with self._reading() as session:
-            return [_to_operation(row, used) for row, used in session.execute(_joined())]
+        columns = [column for column in OperationRow.__table__.c if column.name != "created_at"]
+        document = cast(DefinitionRow.document, Text)
+        used = OperationRow.process_definition_id
+        with self._reading() as session:  # there may be many, and it is asked often: no entities
+            documents = session.execute(
+                select(DefinitionRow.id, document).where(DefinitionRow.id.in_(select(used)))
+            )
+            definitions = {number: _parsed(text) for number, text in documents}
+            rows = session.execute(select(*columns).order_by(OperationRow.name))
+            return [_to_operation(row, definitions[row.process_definition_id]) for row in rows]
 
     def page_operations(self, *, limit: int, offset: int) -> Page[Operation]:
         """Return some operations, by name."""
@@ -64,7 +75,7 @@ class OperationQueries(Database):
                 offset=offset,
             )
             query = _joined().where(OperationRow.name.in_(names.items))
-            found = [_to_operation(row, used) for row, used in session.execute(query)]
+            found = [_to_operation(row, _defined(used)) for row, used in session.execute(query)]
             return Page(found, names.total)
 
     @contextmanager
@@ -77,7 +88,8 @@ class OperationQueries(Database):
         """
         with self._writing() as session:
             row = _row(session, name, lock=True)
-            before = _to_operation(row, session.get_one(DefinitionRow, row.process_definition_id))
+            used = session.get_one(DefinitionRow, row.process_definition_id)
+            before = _to_operation(row, _defined(used))
             after = change(before)
             if after.process_definition_id != before.process_definition_id:
                 after = replace(after, revision=before.revision + 1)
@@ -137,12 +149,21 @@ def _fill(row: OperationRow, operation: Operation) -> None:
     row.backlog = asdict(operation.backlog)
 
 
-def _to_operation(row: OperationRow, definition: DefinitionRow) -> Operation:
+@lru_cache(maxsize=10_000)
+def _parsed(document: str) -> ProcessDefinition:
+    return ProcessDefinition.from_mapping(json.loads(document))
+
+
+def _defined(row: DefinitionRow) -> ProcessDefinition:
+    return ProcessDefinition.from_mapping(row.document)
+
+
+def _to_operation(row: OperationRow | Row[Any], definition: ProcessDefinition) -> Operation:
     return Operation(
         name=row.name,
         owner=row.owner,
         process_definition_id=row.process_definition_id,
-        definition=ProcessDefinition.from_mapping(definition.document),
+        definition=definition,
         input_stream=row.input_stream,
         output_stream=row.output_stream,
         revision=row.revision,
