@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from bench.path import DEADLINE_S, Turn, body, cpu_s
+from bench.path import DEADLINE_S, Turn, body, cpu_s, memory_bytes
 from bench.publishing import PUBLISH_LOOP, publish
-from bench.scenario import Goal, Scenario, ratio, value
+from bench.scenario import Goal, Scenario, memory_mib, ratio, value
 from manager.store import Store
 from streams import names
 from streams.broker import Session
@@ -61,12 +61,13 @@ def _archived(recording: Recording) -> Turn:
     start_s, start_cpu = time.monotonic(), cpu_s(archiver.pid)
     last = _stored(recording, _COUNT)
     seconds, cpu = time.monotonic() - start_s, cpu_s(archiver.pid) - start_cpu
+    whole_bytes = memory_bytes(archiver.pid, "VmHWM")
     recording.finish(archiver)
     came = [record.body for record in recording.records(_STREAM)]
     if came != [body(number) for number in range(_COUNT)]:
         raise RuntimeError("a message is missing, changed or out of order")
     moved = last - first
-    return Turn(ARCHIVER, moved / seconds, cpu / moved * 1e6)
+    return Turn(ARCHIVER, moved / seconds, cpu / moved * 1e6, memory_bytes=whole_bytes)
 
 
 def _stored(recording: Recording, count: int) -> int:
@@ -111,5 +112,7 @@ SCENARIO = Scenario(
     goals=(
         Goal("20,000 msg/s", value(ARCHIVER), 20_000),
         Goal("or 0.9 x the publish loop", ratio(ARCHIVER, PUBLISH_LOOP), 0.9),
+        Goal("the archiver's whole memory: 200 MiB", memory_mib(ARCHIVER), at_most=200),
     ),
+    rounds=2,
 )

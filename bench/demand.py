@@ -150,4 +150,5 @@ SCENARIO = Scenario(
     LIMIT,
     demand,
     goals=(Goal("100 ms on a warm agent", value(OURS), at_most=100),),
+    rounds=2,
 )

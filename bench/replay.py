@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 
-from bench.path import OUTPUT, SINK, Turn, body, drained, wait_for
+from bench.path import OUTPUT, SINK, Turn, body, drained, memory_bytes, wait_for
 from bench.publishing import PUBLISH_LOOP, publish
-from bench.scenario import Goal, Scenario, ratio, value
+from bench.scenario import Goal, Scenario, memory_mib, ratio, value
 from manager.replays.playback import playback_of
 from manager.replays.player import Player
 from manager.replays.request import ReplayRequest
@@ -110,13 +110,15 @@ def _played(place: _Place) -> Turn:
     )
     player.open()
     loop.run_until(lambda: player.sent > 0 or bool(ended))
-    started_s, first = time.monotonic(), player.sent
+    started_s, first, before_bytes = time.monotonic(), player.sent, memory_bytes("self", "VmRSS")
     loop.run_until(lambda: bool(ended))
+    seconds = time.monotonic() - started_s
+    more_bytes = max(0, memory_bytes("self", "VmRSS") - before_bytes)
     playback.close()
     loop.close()
     if ended != [None] or playback.problems:
         raise RuntimeError(f"the replay ended with {ended[0]}, {playback.problems}")
-    return Turn(REPLAY, (_COUNT - first) / (time.monotonic() - started_s))
+    return Turn(REPLAY, (_COUNT - first) / seconds, memory_bytes=more_bytes)
 
 
 def _an_object_a_message(place: _Place) -> Turn:
@@ -148,5 +150,7 @@ SCENARIO = Scenario(
     goals=(
         Goal("20,000 msg/s", value(REPLAY), 20_000),
         Goal("or 0.9 x the publish loop", ratio(REPLAY, PUBLISH_LOOP), 0.9),
+        Goal("from its first message to its last: 64 MiB more", memory_mib(REPLAY), at_most=64),
     ),
+    rounds=2,
 )

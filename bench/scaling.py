@@ -39,4 +39,5 @@ SCENARIO = Scenario(
         Goal(f"{_MOST}: at most 1.25 x the CPU a message", cpu_ratio(_MOST, _ONE), at_most=1.25),
         Goal(f"{_MOST}: at least 0.9 x the rate", ratio(_MOST, _ONE), 0.9),
     ),
+    rounds=2,
 )

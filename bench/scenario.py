@@ -55,6 +55,11 @@ def value(contender: str) -> Callable[[ByContender], float]:
     return lambda turns: median(turns[contender])
 
 
+def memory_mib(contender: str) -> Callable[[ByContender], float]:
+    """Measure the most memory that it took, in MiB."""
+    return lambda turns: max((each.memory_bytes or 0) / 2**20 for each in turns[contender])
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A question, and how to answer it once, all contenders in turns."""

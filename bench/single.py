@@ -53,4 +53,5 @@ SCENARIO = Scenario(
         Goal("0.55 x the limit", ratio(OURS, LIMIT), 0.55),
         Goal("5 x by hand", ratio(OURS, BY_HAND), 5),
     ),
+    rounds=2,
 )
