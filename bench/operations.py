@@ -86,7 +86,7 @@ def _operation(number: int) -> str:
 def _carried(session: Session, urls: Sequence[str], number: int, agent: int) -> Turn:
     session.channel.queue_purge(names.operation_queue(SINK))
     pids = _pids(agent)
-    with _stopped(list(filter(is_operator, pids))):
+    with _stopped(pids[1:]):
         _publish(session, number)
     start_s, start_cpu = time.monotonic(), cpu_s(*pids)
     wait_for(session, _COUNT)
@@ -128,7 +128,8 @@ def _check(urls: Sequence[str]) -> None:
 
 
 def _pids(agent: int) -> list[int]:
-    return [agent, *(pid for pid, _ in descendants(agent))]
+    """Return what is ours: the agent and its operators, not their programs."""
+    return [agent, *(pid for pid, _ in descendants(agent) if is_operator(pid))]
 
 
 def _pss_bytes(pid: int) -> int:
