@@ -12,6 +12,7 @@ from datetime import datetime
 from bench.clouds import LIMIT, bare_s
 from bench.path import Turn
 from bench.scenario import Goal, Scenario, value
+from provision.drivers.local import base
 from tests.appliances.desk import Desk, sat_down
 from tests.appliances.elastic import BOOT_S, Fleet
 from tests.eventually import eventually
@@ -26,6 +27,7 @@ _STEPS = {"booting": "of it, until the cloud gave a machine", "ready": "of it, u
 
 def cold(_: BrokerNode) -> Iterator[Turn]:
     """Demand that finds no machine, and demand that finds one, several times."""
+    base.ensure()
     with sat_down() as desk:
         _keep_for_a_while(desk)
         desk.fab("build_appliance")
@@ -78,4 +80,5 @@ SCENARIO = Scenario(
     cold,
     goals=(Goal("cold: 5 s", value(COLD), at_most=5),),
     rounds=1,
+    longest_s=600,
 )
