@@ -18,7 +18,7 @@ from pathlib import Path
 from pika import frame, spec
 
 from agent.operator.ledger import Ledger
-from streams.broker import codec
+from streams.broker import arrivals, codec
 from streams.framing import Decoder, Framing, encode
 from streams.message import PUBLISHED_US, MessageIds, now_us
 
@@ -49,7 +49,7 @@ def ours(count: int) -> None:
     for first in range(0, count, _WINDOW):
         at, fed = 0, b""
         for tag in range(first + 1, first + _WINDOW + 1):
-            found = codec.delivery(window, at)
+            found = arrivals.delivery(window, at)
             if found is None:
                 raise RuntimeError("a delivery wasn't understood")
             at = found[3]

@@ -18,8 +18,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
-from streams.broker.fields import FarTime
-from streams.broker.properties import Int64
+from streams.broker.fields import FarTime, Int64
 
 #: What the broker adds to a message that it delivers again; no header of the message's own.
 _DELIVERY_COUNT = "x-delivery-count"

@@ -6,7 +6,7 @@ from pika.channel import Channel
 from pika.exceptions import ChannelClosedByBroker
 
 from streams.broker.addresses import explain_channel
-from streams.broker.codec import Delivered
+from streams.broker.arrivals import Delivered
 from streams.broker.loop import Consumer, LoopConnection, OnDelivered
 from streams.errors import BrokerError, QueueMissingError
 

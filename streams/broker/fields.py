@@ -9,10 +9,14 @@ import struct
 from typing import Any
 
 from pika import data
+from pika.compat import long
 
 _encode_other, _decode_other = data.encode_value, data.decode_value
 _DOUBLES = {b"d": struct.Struct(">d"), b"f": struct.Struct(">f")}
 _TIME, _SECONDS = b"T", struct.Struct(">Q")
+
+#: An integer that arrived with 64 bits, and leaves with 64.
+Int64 = long
 
 
 class FarTime(int):

@@ -15,10 +15,10 @@ from pika.adapters.utils import io_services_utils
 from pika.channel import Channel
 from pika.exceptions import AMQPChannelError, ChannelClosedByClient, ConnectionClosedByClient
 
-from streams.broker import codec, patience
+from streams.broker import arrivals, codec, patience
 from streams.broker.addresses import explain, explain_channel, parameters
+from streams.broker.arrivals import Delivered
 from streams.broker.channel import OrderedChannel
-from streams.broker.codec import Delivered
 from streams.errors import BrokerError, BrokerUnreachableError
 from streams.settings import without_password
 
@@ -51,7 +51,7 @@ class _Rounds(IOLoop):
 
 
 class Consumer:
-    """What takes a queue's deliveries, whether pika decodes them or `codec` does."""
+    """What takes a queue's deliveries, whether pika decodes them or `arrivals` does."""
 
     def __init__(self, on_delivered: OnDelivered) -> None:
         self.on_delivered = on_delivered
@@ -64,7 +64,7 @@ class Consumer:
 
 
 class _Connection(pika.SelectConnection):
-    """Writes at once what one round of the loop produced, and decodes what is frequent by `codec`.
+    """Writes at once what one round of the loop produced; decodes the frequent by `arrivals`.
 
     pika sends each frame by a system call of its own, three for a published message. Which
     channels and consumers there are only pika knows, here too.
@@ -81,7 +81,7 @@ class _Connection(pika.SelectConnection):
         return OrderedChannel(self, channel_number, on_open_callback)
 
     def shortcut(self, channel: Channel, on_confirm: OnConfirm) -> codec.Encoder | None:
-        """Decode what comes by `codec` from now on; return what encodes for this channel.
+        """Decode what comes by `arrivals` from now on; return what encodes for this channel.
 
         None: this pika is another one inside than we know, and goes on by itself.
         """
@@ -110,7 +110,7 @@ class _Connection(pika.SelectConnection):
 
     def _delivered(self, buffer: bytes, at: int) -> int:
         """Give a delivery that is all there to its consumer; return where it ends, or 0."""
-        found = codec.delivery(buffer, at)
+        found = arrivals.delivery(buffer, at)
         if found is None:
             return 0
         number, tag, delivered, end = found
@@ -125,7 +125,7 @@ class _Connection(pika.SelectConnection):
 
     def _confirmed(self, buffer: bytes, at: int) -> int:
         """Tell of a confirm; return where it ends, or 0."""
-        found = codec.confirm(buffer, at)
+        found = arrivals.confirm(buffer, at)
         if found is None or found[0] not in self._on_confirm:
             return 0
         channel, number, multiple, end = found
@@ -134,7 +134,7 @@ class _Connection(pika.SelectConnection):
 
     def _other(self, buffer: bytes, at: int) -> int:
         """Leave a frame to pika; return where it ends, or 0 if it isn't all there."""
-        end = codec.whole(buffer, at)
+        end = arrivals.whole(buffer, at)
         decoded = frame.decode_frame(buffer[at:end])[1] if end else None
         if decoded is not None:
             self._process_frame(decoded)

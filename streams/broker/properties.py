@@ -5,14 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from pika import BasicProperties
-from pika.compat import long
 from pika.data import encode_table
 
 from streams.broker.codec import Outgoing
 from streams.message import PUBLISHED_US, Message, now_us
-
-#: An integer that arrived with 64 bits, and leaves with 64.
-Int64 = long
 
 
 def to_properties(message: Message) -> BasicProperties:

@@ -16,11 +16,11 @@ from pika.adapters.select_connection import IOLoop
 from pika.channel import Channel
 from pika.exceptions import InvalidFrameError, ShortStringTooLong
 
-from streams.broker import Delivered, EventLoop, LoopConnection, Session, codec
-from streams.broker.codec import Encoder, Incoming, Outgoing
-from streams.broker.fields import FarTime
+from streams.broker import Delivered, EventLoop, LoopConnection, Session, arrivals, codec
+from streams.broker.arrivals import Incoming
+from streams.broker.codec import Encoder, Outgoing
+from streams.broker.fields import FarTime, Int64
 from streams.broker.loop import Consumer, _Connection
-from streams.broker.properties import Int64
 from streams.errors import BrokerError
 from streams.settings import Settings
 
@@ -214,8 +214,8 @@ def test_every_cut_of_a_delivery_is_heard_as_pika_hears_it() -> None:
 def test_a_frame_without_its_end_is_refused_as_pika_refuses_it(of: str) -> None:
     deliver = spec.Basic.Deliver(CONSUMER, 7, redelivered=False, exchange="e", routing_key="")
     stream = bytearray(_content(deliver, pika.BasicProperties(), b"body"))
-    method = codec.whole(bytes(stream), 0)
-    ends = {"method": method, "header": codec.whole(bytes(stream), method), "body": len(stream)}
+    method = arrivals.whole(bytes(stream), 0)
+    ends = {"method": method, "header": arrivals.whole(bytes(stream), method), "body": len(stream)}
     stream[ends[of] - 1] = 0
     ours, heard = _Hears(), Heard()
     _open(ours, heard, shortcut=True)

@@ -6,8 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from streams.broker.fields import FarTime
-from streams.broker.properties import Int64
+from streams.broker.fields import FarTime, Int64
 from streams.message import Message
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

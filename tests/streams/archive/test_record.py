@@ -7,7 +7,7 @@ from hypothesis import given
 
 from streams.archive import message_of, record_of, same
 from streams.archive.record import made_id
-from streams.broker.properties import Int64
+from streams.broker.fields import Int64
 from streams.message import PUBLISHED_US, Message
 from tests.streams.archive.messages import EVERY_TYPE, messages
 
