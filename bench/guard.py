@@ -55,9 +55,11 @@ def ours(count: int) -> None:
             at = found[3]
             ledger.receive(tag)
             fed += encode(Framing.LINES, found[2].body)
-        for tag, line in enumerate(decoder.feed(fed), first + 1):
-            encoder.encode("streams.b", "", _properties(ids), line, mandatory=True)
-            ledger.done(tag)
+        lines = decoder.feed(fed)
+        encoder.encode_alike(
+            "streams.b", "", _properties(ids), ids.several(_WINDOW), lines, mandatory=True
+        )
+        ledger.done(range(first + 1, first + _WINDOW + 1))
         ledger.due()
 
 

@@ -50,8 +50,17 @@ class MessageIds:
         now_ms = time.time_ns() // 1_000_000
         if now_ms > self._millisecond or self._counter >= self._COUNTER_LIMIT:
             self._renew(max(now_ms, self._millisecond + (self._counter >= self._COUNTER_LIMIT)))
-        tail = f"{self._counter:08x}"
-        return f"{self._head}{tail}"
+        return f"{self._head}{self._counter:08x}"
+
+    def several(self, number: int) -> list[str]:
+        """Return the next ids."""
+        ids = [self.next()]
+        last = self._counter + number - 1
+        if last >= self._COUNTER_LIMIT:
+            return ids + [self.next() for _ in range(number - 1)]
+        ids += [f"{self._head}{counter:08x}" for counter in range(self._counter + 1, last + 1)]
+        self._counter = last
+        return ids
 
     def _renew(self, millisecond: int) -> None:
         self._millisecond = millisecond

@@ -79,4 +79,4 @@ class Fate:
         properties = Outgoing(
             came.content_type, headers, came.message_id, came.correlation_id, came.timestamp
         )
-        self._outbox.bury(properties, item.body, lambda: self._intake.done(item))
+        self._outbox.bury(properties, item.body, lambda: self._intake.done((item,)))

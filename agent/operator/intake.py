@@ -1,7 +1,7 @@
 """What comes in: prefetched, bounded in number and bytes, acknowledged in batches."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -151,18 +151,21 @@ class Intake:
             self.waiting.remove(item)
         return item
 
-    def done(self, item: Item) -> None:
-        """Note that an input is through: it is acknowledged soon."""
-        tag = item.tag
-        self.ledger.done(tag)
-        self._tally.acknowledged += 1
+    def done(self, items: Sequence[Item]) -> None:
+        """Note that inputs are through: they are acknowledged soon."""
+        if not items:
+            return
+        tags = [item.tag for item in items]
+        self.ledger.done(tags)
+        self._tally.acknowledged += len(tags)
         if self.reporter is not None:
-            self.reporter.latencies.add(item.received_at)
+            self.reporter.latencies.add(item.received_at for item in items)
         if self._ack_timer is None:
             self._ack_timer = self._loop.call_later(_ACK_DELAY_S, self._acknowledge)
-        if item.reference is not None:
-            self.on_reference_done(item)
-        if tag == self._alone:
+        for item in items:
+            if item.reference is not None:
+                self.on_reference_done(item)
+        if self._alone in tags:
             self._alone = None
         elif not self._held_back or self.ledger.unfinished > len(self.waiting):
             return

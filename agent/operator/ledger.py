@@ -1,5 +1,6 @@
 """Which deliveries are finished, and the fewest acknowledgements that say so. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -44,9 +45,9 @@ class Ledger:
         """Enter a delivery."""
         self._received = tag
 
-    def done(self, tag: int) -> None:
-        """Note that a delivery may be acknowledged."""
-        self._done.add(tag)
+    def done(self, tags: Iterable[int]) -> None:
+        """Note that deliveries may be acknowledged."""
+        self._done.update(tags)
 
     def due(self, *, singles: bool = False) -> Acks:
         """Take what may be acknowledged now; with `singles` also what an unfinished one blocks."""

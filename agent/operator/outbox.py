@@ -1,13 +1,15 @@
 """What leaves: published without waiting, confirmed later, and never too much at once."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby, takewhile
 
+from agent.operator.batch import Batch, OnTaken
 from agent.operator.report import Tally
 from streams import names
 from streams.backoff import backoff_s
 from streams.broker import EventLoop, LoopConnection
-from streams.broker.codec import Outgoing
+from streams.broker.codec import Outgoing, with_id
 from streams.message import PUBLISHED_US, MessageIds, now_us
 
 #: Beyond either, programs wait until the broker has confirmed some.
@@ -20,11 +22,23 @@ _REFUSED_PAUSE_S = 2.0
 _GATHER_S = 0.002
 
 Then = Callable[[], None]
-_Sent = tuple[Then, str, str, Any, bytes]
+
+
+@dataclass(slots=True, eq=False)
+class _Sent:
+    """Messages under successive numbers; `properties` are those of the first."""
+
+    exchange: str
+    key: str
+    properties: Outgoing
+    ids: Sequence[str]
+    bodies: Sequence[bytes]
+    on_taken: OnTaken
+    first: int = 0
 
 
 class Outbox:
-    """Publishes onto the output stream, and dead letters; `then` is called at each confirm."""
+    """Publishes onto the output stream, and dead letters; who sent them hears of each confirm."""
 
     def __init__(
         self, loop: EventLoop, connection: LoopConnection, *, operation: str, stream: str
@@ -68,50 +82,51 @@ class Outbox:
         """Whether everything is confirmed."""
         return not self._pending and not self._refused and not self._gathered
 
-    def publish(
-        self,
-        body: bytes,
-        then: Then,
-        *,
-        content_type: str | None,
-        headers: dict[Any, Any] | None = None,
-        message_id: str | None = None,
-        correlation_id: str | None = None,
-        gather: bool = False,
-    ) -> None:
-        """Publish an output; it gets an id where it has none, and the time.
+    def publish(self, batch: Batch, *, gather: bool = False) -> None:
+        """Publish outputs; each gets an id where it has none, and the time.
 
-        With `gather` others may join it within 2 ms.
+        With `gather` others may join them within 2 ms.
         """
         us = now_us()
-        stamped = {PUBLISHED_US: us} if headers is None else {**headers, PUBLISHED_US: us}
+        stamped = {**(batch.headers or {}), PUBLISHED_US: us}
+        if batch.ids:
+            ids = [each or self._ids.next() for each in batch.ids]
+        else:
+            ids = self._ids.several(len(batch.bodies))
         properties = Outgoing(
-            content_type, stamped, message_id or self._ids.next(), correlation_id, us // 1_000_000
+            batch.content_type, stamped, ids[0], batch.correlation_id, us // 1_000_000
         )
-        self.tally.published += 1
-        sent = (then, self._exchange, "", properties, body)
+        self.tally.published += len(ids)
+        sent = _Sent(self._exchange, "", properties, ids, batch.bodies, batch.on_taken)
         if not gather and not self._gathered:
-            self._send(*sent)
+            self._send(sent)
             return
         self._gathered.append(sent)
         if len(self._gathered) == 1:
             self._loop.call_later(_GATHER_S, self._send_gathered)
 
-    def bury(self, properties: Any, body: bytes, then: Then) -> None:
-        """Publish a dead letter."""
+    def bury(self, properties: Outgoing, body: bytes, then: Then) -> None:
+        """Publish a dead letter; `then` is called at its confirm."""
         self.tally.dead_lettered += 1
-        self._send(then, names.DEAD_EXCHANGE, self._operation, properties, body)
+        ids = [properties.message_id or ""]
+        key, on_taken = self._operation, lambda _places: then()
+        self._send(_Sent(names.DEAD_EXCHANGE, key, properties, ids, [body], on_taken))
 
     def _send_gathered(self) -> None:
         gathered, self._gathered = self._gathered, []
         if self._connection.is_open:
             for sent in gathered:
-                self._send(*sent)
+                self._send(sent)
 
-    def _send(self, then: Then, exchange: str, key: str, properties: Any, body: bytes) -> None:
-        number = self._connection.publish(exchange, key, properties, body, mandatory=True)
-        self._pending[number] = (then, exchange, key, properties, body)
-        self._pending_bytes += len(body)
+    def _send(self, sent: _Sent) -> None:
+        head, bodies = (sent.exchange, sent.key, sent.properties), sent.bodies
+        if len(bodies) == 1:
+            first = self._connection.publish(*head, bodies[0], mandatory=True)
+        else:
+            first = self._connection.publish_alike(*head, sent.ids, bodies, mandatory=True)
+        sent.first = first
+        self._pending.update(dict.fromkeys(range(first, first + len(bodies)), sent))
+        self._pending_bytes += sum(map(len, bodies))
 
     def _oldest(self) -> int | None:
         return next(iter(self._pending), 0 if self._refused else None)
@@ -119,32 +134,29 @@ class Outbox:
     def _confirmed(self, number: int, multiple: bool, taken: bool) -> None:  # noqa: FBT001
         pending = self._pending
         if multiple:
-            due = []
-            for first in pending:
-                if first > number:
-                    break
-                due.append(first)
+            due = list(takewhile(number.__ge__, pending))
         else:
             due = [number] if number in pending else []
-        for one in due:
-            sent = pending.pop(one)
-            self._pending_bytes -= len(sent[4])
+        for sent, numbers in groupby(due, pending.pop):
+            places = [each - sent.first for each in numbers]
+            self._pending_bytes -= sum(len(sent.bodies[place]) for place in places)
             if taken:
-                sent[0]()
+                sent.on_taken(places)
             else:
-                self._refuse(sent)
+                for place in places:
+                    self._refuse(sent, place)
         self._notify()
 
-    def _refuse(self, sent: _Sent) -> None:
+    def _refuse(self, sent: _Sent, place: int) -> None:
         """Send once more, later, what a queue (full, say) didn't take."""
         self._refused += 1
-        then, exchange, key, properties, body = sent
 
         def again() -> None:
             self._refused -= 1
             if self._connection.is_open:
-                self._send(then, exchange, key, properties, body)
+                self._send(alone)
 
+        alone = _alone(sent, place)
         self._loop.call_later(backoff_s(1, first_s=_REFUSED_PAUSE_S), again)
 
     def _notify(self) -> None:
@@ -165,3 +177,13 @@ class Outbox:
         self._blocked = blocked
         _ = self.full
         self._notify()
+
+
+def _alone(sent: _Sent, place: int) -> _Sent:
+    """Return one message of several."""
+    if len(sent.bodies) == 1:
+        return sent
+    one = sent.ids[place]
+    properties = with_id(sent.properties, one)
+    on_taken: OnTaken = lambda _places: sent.on_taken([place])  # noqa: E731
+    return _Sent(sent.exchange, sent.key, properties, [one], [sent.bodies[place]], on_taken)

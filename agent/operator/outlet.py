@@ -3,8 +3,8 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from agent.operator.batch import Batch
 from agent.operator.outbox import Outbox
 from agent.operator.storage import Storage
 from streams.message import OBJECT_REFERENCE
@@ -18,12 +18,14 @@ Then = Callable[[], None]
 
 @dataclass(slots=True, eq=False)
 class _Output:
-    body: bytes
-    then: Then
-    #: the outbox's further arguments
-    properties: dict[str, Any]
-    stored: bool = True
+    #: of one
+    batch: Batch
+    stored: bool
     under_way: bool = False
+
+    @property
+    def size(self) -> int:
+        return len(self.batch.bodies[0])
 
 
 class Outlet:
@@ -48,14 +50,16 @@ class Outlet:
         """Whether everything was published."""
         return not self._queue
 
-    def publish(self, body: bytes, then: Then, **properties: Any) -> None:
-        """Publish an output in its place; the arguments are the outbox's."""
-        large = self._storage.takes(len(body))
+    def publish(self, batch: Batch) -> None:
+        """Publish outputs in their place."""
+        large = self._storage.takes(max(map(len, batch.bodies)))
         if not large and not self._queue:
-            self._outbox.publish(body, then, **properties)
+            self._outbox.publish(batch)
             return
-        self._queue.append(_Output(body, then, properties, stored=not large))
-        self._bytes += len(body)
+        for one in batch.singly():
+            output = _Output(one, stored=not self._storage.takes(len(one.bodies[0])))
+            self._queue.append(output)
+            self._bytes += output.size
         if large:
             self._store()
 
@@ -73,22 +77,22 @@ class Outlet:
     def _begin(self, output: _Output) -> None:
         output.under_way = True
         self._storage.put(
-            output.body,
-            output.properties["content_type"],
+            output.batch.bodies[0],
+            output.batch.content_type,
             lambda reference: self._stored(output, reference),
             lambda: self._failed(output),
         )
 
     def _stored(self, output: _Output, reference: ObjectReference) -> None:
         output.stored = True
-        self._bytes -= len(output.body)
-        output.body = reference.body()
-        self._bytes += len(output.body)
-        output.properties["content_type"] = OBJECT_REFERENCE
+        self._bytes -= output.size
+        output.batch.bodies = [reference.body()]
+        output.batch.content_type = OBJECT_REFERENCE
+        self._bytes += output.size
         while self._queue and self._queue[0].stored:
             first = self._queue.popleft()
-            self._bytes -= len(first.body)
-            self._outbox.publish(first.body, first.then, **first.properties)
+            self._bytes -= first.size
+            self._outbox.publish(first.batch)
         self._store()
         if not self.full:
             self.on_room()

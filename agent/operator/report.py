@@ -3,8 +3,9 @@
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from pydantic import BaseModel
 
@@ -47,12 +48,12 @@ class Latencies:
         self._samples: deque[tuple[float, float]] = deque(maxlen=12_000)
         self._left = _SAMPLES_A_TICK
 
-    def add(self, received_at: float) -> None:
-        """Note one message that is through, if this second's sample isn't full."""
-        if self._left > 0:
+    def add(self, received_at: Iterable[float]) -> None:
+        """Note messages that are through, until this second's sample is full."""
+        now = time.monotonic()
+        for each in islice(received_at, self._left):
             self._left -= 1
-            now = time.monotonic()
-            self._samples.append((now, now - received_at))
+            self._samples.append((now, now - each))
 
     def quantiles(self) -> tuple[float | None, float | None]:
         """Return median and 99th percentile, and begin the next second's sample."""

@@ -6,10 +6,11 @@ the outputs of a worker's window leave when all windows begun before it are sett
 """
 
 from collections import deque
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from itertools import groupby
 
 from agent.operator.answers import Answers
+from agent.operator.batch import Batch, OnTaken
 from agent.operator.child import Exit
 from agent.operator.intake import Item
 from agent.operator.outlet import Outlet
@@ -93,7 +94,7 @@ class Service:
     def skip(self, item: Item) -> None:
         """Let the answers behind this one pass."""
         if self._one:
-            self._settle(item, None)
+            self._settle([(item, None)])
 
     def finish(self, then: Callable[[], None]) -> None:
         """Let the workers see the end of their input and wait until they have ended."""
@@ -195,8 +196,7 @@ class Service:
             slot.worker.child.pause_output(paused=full or behind or held)
 
     def _answered(self, slot: Slot, answers: list[tuple[Item, bytes]]) -> None:
-        for item, frame in answers:
-            self._settle(item, frame)
+        self._settle(answers)
         self._progress(slot)
 
     def _settled(self, slot: Slot) -> None:
@@ -216,38 +216,57 @@ class Service:
         limits = [slot.line.pace.limit for slot in self._slots if isinstance(slot.line, Windows)]
         self._parts.intake.wish = min(_MOST_PREFETCH, max(2 * FIRST, 2 * sum(limits)))
 
-    def _settle(self, item: Item, frame: bytes | None) -> None:
-        """Take an answer; None: the input went to the dead letters."""
+    def _settle(self, answers: Sequence[tuple[Item, bytes | None]]) -> None:
+        """Take answers; None: the input went to the dead letters."""
         if not self._fifo:
-            self._leave(item, frame)
+            self._leave(answers)
             return
-        self._held_bytes += len(frame or b"")
-        for due, held in self._sequencer.settle(item.tag, (item, frame)):
-            self._oldest = due.tag + 1
+        due: list[tuple[Item, bytes | None]] = []
+        for item, frame in answers:
+            self._held_bytes += len(frame or b"")
+            due += self._sequencer.settle(item.tag, (item, frame))
+        for _item, held in due:
             self._held_bytes -= len(held or b"")
-            self._leave(due, held)
+        if due:
+            self._oldest = due[-1][0].tag + 1
+            self._leave(due)
 
-    def _leave(self, item: Item, frame: bytes | None) -> None:
-        if frame is None:
-            return
-        if not frame:
-            self._parts.intake.done(item)
-            return
+    def _leave(self, answers: Sequence[tuple[Item, bytes | None]]) -> None:
+        """Publish answers, those together that follow one another and are alike."""
+        answered = [(item, frame) for item, frame in answers if frame]
+        for _likeness, group in groupby(answered, self._likeness):
+            items, frames = zip(*group, strict=True)
+            self._publish_answers(items, frames)
+        self._parts.intake.done([item for item, frame in answers if frame == b""])
+
+    def _likeness(self, answer: tuple[Item, bytes]) -> object:
+        """Return what is equal for answers that leave alike, whatever their ids."""
+        item, frame = answer
         came = item.properties
+        if kept_headers(came.headers):
+            return item
+        return frame_type(frame, self._type), came.correlation_id
+
+    def _publish_answers(self, items: Sequence[Item], frames: Sequence[bytes]) -> None:
+        done, came = self._parts.intake.done, items[0].properties
         self._outlet.publish(
-            frame,
-            partial(self._parts.intake.done, item),
-            content_type=frame_type(frame, self._type),
-            headers=kept_headers(came.headers),
-            message_id=came.message_id,
-            correlation_id=came.correlation_id,
+            Batch(
+                frames,
+                lambda places: done([items[place] for place in places]),
+                frame_type(frames[0], self._type),
+                kept_headers(came.headers),
+                came.correlation_id,
+                [item.properties.message_id for item in items],
+            )
         )
 
-    def _publish(self, frames: list[bytes], then: Callable[[], None]) -> None:
-        publish, usual = self._outlet.publish, self._type
-        for frame in frames:
-            kind = usual if frame.isascii() else frame_type(frame, usual)
-            publish(frame, then, content_type=kind)
+    def _publish(self, frames: list[bytes], on_taken: OnTaken) -> None:
+        usual = self._type
+        if all(map(bytes.isascii, frames)):
+            self._outlet.publish(Batch(frames, on_taken, usual))
+            return
+        for kind, group in groupby(frames, lambda frame: frame_type(frame, usual)):
+            self._outlet.publish(Batch(list(group), on_taken, kind))
 
     def _ended(self, slot: Slot, exit_: Exit, cannot_run: bool) -> None:  # noqa: FBT001
         self._parts.tally.exited(exit_.label)

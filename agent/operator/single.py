@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 
+from agent.operator.batch import Batch
 from agent.operator.child import Exit
 from agent.operator.command import message_environment
 from agent.operator.intake import Item
@@ -210,18 +211,18 @@ class Single:
         if answer is None:
             return
         if not answer.body:
-            self._parts.intake.done(item)
+            self._parts.intake.done((item,))
             return
         came = item.properties
-        self._parts.outbox.publish(
-            answer.body,
-            lambda: self._parts.intake.done(item),
-            content_type=answer.content_type,
-            headers=kept_headers(came.headers),
-            message_id=came.message_id,
-            correlation_id=came.correlation_id,
-            gather=bool(self._runs),
+        output = Batch(
+            [answer.body],
+            lambda _places: self._parts.intake.done((item,)),
+            answer.content_type,
+            kept_headers(came.headers),
+            came.correlation_id,
+            [came.message_id],
         )
+        self._parts.outbox.publish(output, gather=bool(self._runs))
 
     def _fail(self, run: Run, exit_: Exit) -> None:
         self._stored(run.item)

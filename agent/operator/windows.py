@@ -1,12 +1,13 @@
 """`replies: any`: what one worker was fed since it was last seen to have done everything."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 from time import monotonic
 
+from agent.operator.batch import OnTaken
 from agent.operator.intake import Item
 from agent.operator.pace import MOST_BYTES, Pace
 from agent.operator.settle import Settling
@@ -21,16 +22,15 @@ _POLL_SHARE = 0.1
 #: How large an input is taken to be, when it is asked how much may come of it.
 _AN_INPUT_BYTES = 1024 * 1024
 
-Then = Callable[[], None]
-#: Takes outputs, and what to do at the confirm of each.
-Publish = Callable[[list[bytes], Then], None]
+#: Takes outputs, and what to do when the broker has some of them.
+Publish = Callable[[list[bytes], OnTaken], None]
 
 
 class Turn:
     """A window's place among those of other workers: its outputs leave when it is first."""
 
     def __init__(self) -> None:
-        self.held: list[tuple[list[bytes], Then]] = []
+        self.held: list[tuple[list[bytes], OnTaken]] = []
         self.held_bytes = 0
         self.over = False
 
@@ -49,12 +49,12 @@ class Turns:
         self._turns.append(turn)
         return turn
 
-    def output(self, turn: Turn | None, frames: list[bytes], then: Then) -> None:
+    def output(self, turn: Turn | None, frames: list[bytes], on_taken: OnTaken) -> None:
         """Publish, or hold until the window's turn has come."""
         if turn is None or not self._ordered or self._turns[0] is turn:
-            self._publish(frames, then)
+            self._publish(frames, on_taken)
         else:
-            turn.held.append((frames, then))
+            turn.held.append((frames, on_taken))
             turn.held_bytes += sum(map(len, frames))
 
     def end(self, turn: Turn) -> None:
@@ -66,8 +66,8 @@ class Turns:
                 self._release(self._turns[0])
 
     def _release(self, turn: Turn) -> None:
-        for frames, then in turn.held:
-            self._publish(frames, then)
+        for frames, on_taken in turn.held:
+            self._publish(frames, on_taken)
         turn.held.clear()
         turn.held_bytes = 0
 
@@ -76,7 +76,7 @@ class Turns:
 class _Window:
     """Inputs, and how many of the outputs made from them the broker hasn't confirmed."""
 
-    on_through: Callable[[Item], None]
+    on_through: Callable[[Sequence[Item]], None]
     began: float
     items: list[Item] = field(default_factory=list)
     input_bytes: int = 0
@@ -89,18 +89,17 @@ class _Window:
         """More can only be a program that never stops; a large input counts as many."""
         return MAX_INLINE_BYTES * max(len(self.items), self.input_bytes // _AN_INPUT_BYTES)
 
-    def confirmed(self) -> None:
-        """Hear that the broker has one output."""
-        self.unconfirmed -= 1
+    def taken(self, places: Sequence[int]) -> None:
+        """Hear that the broker has some outputs."""
+        self.unconfirmed -= len(places)
         if self.settled:
             self.end_if_through()
 
     def end_if_through(self) -> None:
         """Let go of the inputs when all that was made from them is safe."""
         if self.settled and not self.unconfirmed:
-            for item in self.items:
-                self.on_through(item)
-            self.items = []
+            items, self.items = self.items, []
+            self.on_through(items)
 
 
 class Windows:
@@ -114,7 +113,7 @@ class Windows:
         *,
         max_bytes: int,
         make_settling: Callable[[int], Settling],
-        on_through: Callable[[Item], None],
+        on_through: Callable[[Sequence[Item]], None],
         on_settled: Callable[[], None],
     ) -> None:
         self._loop = loop
@@ -232,7 +231,7 @@ class Windows:
             outputs = list(takewhile(lambda frame: len(frame) <= self._max, outputs))
         window = self._window
         window.unconfirmed += len(outputs)
-        self._turns.output(self._turn, outputs, window.confirmed)
+        self._turns.output(self._turn, outputs, window.taken)
         if too_large:
             raise FramingError(f"a frame of more than {self._max} bytes")
 

@@ -4,6 +4,7 @@ Only what is frequent is here: the properties that we set, and usual kinds of he
 property and value is left to pika. `arrivals` is the other way.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from struct import Struct
 from typing import Any
@@ -29,6 +30,8 @@ _FRAME = Struct(">BHI")  # type, channel, size
 _FLAGGED = Struct(">BHIHHQH")  # a header frame: class, weight, size of the body, which properties
 _SHORT, _LONG, _LONG_LONG = Struct(">ci"), Struct(">cq"), Struct(">Q")
 _TEXT, _SIZE = Struct(">cI"), Struct(">I")
+#: where in a header frame the size of the body stands
+_BODY_SIZE = slice(11, 19)
 _A_HEADER, _A_BODY = spec.FRAME_HEADER, spec.FRAME_BODY
 _END = bytes((spec.FRAME_END,))
 _LENGTHS = tuple(bytes((length,)) for length in range(256))
@@ -103,6 +106,48 @@ class Encoder:
             piece = body[start : start + self._most_bytes]
             pieces += (_FRAME.pack(_A_BODY, channel, len(piece)), piece, _END)
         return b"".join(pieces)
+
+    def encode_alike(
+        self,
+        exchange: str,
+        routing_key: str,
+        properties: Outgoing,
+        ids: Sequence[str],
+        bodies: Sequence[bytes],
+        *,
+        mandatory: bool,
+    ) -> bytes:
+        """Return the frames of messages that differ only in their ids and bodies."""
+        encoded = [_short(each) for each in ids]
+        longest = max(map(len, bodies))
+        if longest > self._most_bytes or not all(bodies) or len(set(map(len, encoded))) > 1:
+            each = (with_id(properties, one) for one in ids)
+            return b"".join(
+                self.encode(exchange, routing_key, one, body, mandatory)
+                for one, body in zip(each, bodies, strict=True)
+            )
+        channel = self._channel
+        header = _header(channel, 0, with_id(properties, ids[0]))
+        id_end = len(header) - 1 - (0 if properties.timestamp is None else _LONG_LONG.size)
+        start = _publish(channel, exchange, routing_key, mandatory) + header[: _BODY_SIZE.start]
+        middle, end = header[_BODY_SIZE.stop : id_end - len(encoded[0])], header[id_end:]
+        pieces: list[bytes] = []
+        for one, body in zip(encoded, bodies, strict=True):
+            size = len(body)
+            before = _FRAME.pack(_A_BODY, channel, size)
+            pieces += (start, _LONG_LONG.pack(size), middle, one, end, before, body, _END)
+        return b"".join(pieces)
+
+
+def with_id(properties: Outgoing, message_id: str) -> Outgoing:
+    """Return the properties of another message like this one."""
+    return Outgoing(
+        properties.content_type,
+        properties.headers,
+        message_id,
+        properties.correlation_id,
+        properties.timestamp,
+    )
 
 
 def _header(channel: int, size: int, properties: Outgoing) -> bytes:

@@ -308,6 +308,31 @@ class LoopConnection:
         self._sequence += 1
         return self._sequence
 
+    def publish_alike(
+        self,
+        exchange: str,
+        routing_key: str,
+        properties: codec.Outgoing,
+        ids: Sequence[str],
+        bodies: Sequence[bytes],
+        *,
+        mandatory: bool = False,
+    ) -> int:
+        """Publish messages that differ only in their ids and bodies; return the first's number."""
+        first = self._sequence + 1
+        if self._encoder is None or self._connection is None:
+            for one, body in zip(ids, bodies, strict=True):
+                each = codec.with_id(properties, one)
+                self.publish(exchange, routing_key, each, body, mandatory=mandatory)
+            return first
+        if self.is_open:
+            frames = self._encoder.encode_alike(
+                exchange, routing_key, properties, ids, bodies, mandatory=mandatory
+            )
+            self._connection.emit(frames)
+        self._sequence += len(bodies)
+        return first
+
     def watch_confirms(self, oldest: Callable[[], int | None]) -> None:
         """Give the line up if what is published isn't confirmed in time.
 

@@ -41,7 +41,7 @@ def test_each_delivery_is_acknowledged_once_and_only_when_done(
     for tag in sorted(order):
         ledger.receive(tag)
     for tag, singles in zip(order, singly, strict=True):
-        ledger.done(tag)
+        ledger.done([tag])
         done.add(tag)
         acks = ledger.due(singles=singles)
         if acks.up_to:
@@ -61,11 +61,11 @@ def test_one_acknowledgement_covers_all_up_to_the_oldest_unfinished() -> None:
     for tag in range(1, 6):
         ledger.receive(tag)
     for tag in (2, 1, 3, 5):
-        ledger.done(tag)
+        ledger.done([tag])
     assert ledger.due() == Acks(3)
     assert ledger.unfinished == 1
     assert ledger.due(singles=True) == Acks(0, (5,))
-    ledger.done(4)
+    ledger.done([4])
     assert ledger.due() == Acks(4)
     assert ledger.in_hand == 0
 
