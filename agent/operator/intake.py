@@ -86,11 +86,12 @@ class Intake:
         self._then: Then = lambda: None
         self._ack_timer: object = None
         self._alone: int | None = None
-        #: whether the next one waits until those before it are through, to be taken alone
-        self._held_back = False
-        #: whether something is waiting, but nothing that could be taken; and whether `on_waiting`
-        #: is called at the end of this round, for all that came
-        self._starved = self._telling = False
+        #: the last of those that came in this round of the loop
+        self._newest: Item | None = None
+        #: whether the next one waits until those before it are through, to be taken alone; whether
+        #: something is waiting, but nothing that could be taken; whether to call `on_waiting` at
+        #: the end of this round, for all that came
+        self._held_back = self._starved = self._telling = False
         self._mean_bytes = 0.0
         #: called with each item before it is put into `waiting`; True: not for the program
         self.on_item: Callable[[Item], bool] = lambda _item: False
@@ -189,26 +190,36 @@ class Intake:
         self.ledger.receive(item.tag)
         self._tally.received += 1
         self._mean_bytes += (size - self._mean_bytes) / min(item.tag, 32)
+        if self._newest is None:
+            self._loop.call_at_end(self._all_came)
+        self._newest = item
         if not self.on_item(item):
             self._wait(item)
-        if self._full and not self._stopped:
-            self._adapt(item)
-        elif self._stopped:
-            self._cancel_in_time()
 
     def _wait(self, item: Item) -> None:
         self.waiting.append(item)
         if item.reference is not None:
             self._starved |= len(self.waiting) == 1
             self.on_reference(item)
-        elif (len(self.waiting) == 1 or self._starved) and not self._telling:
+        elif len(self.waiting) == 1 or self._starved:
             self._starved, self._telling = False, True
-            self._loop.call_at_end(self._tell)  # whoever works knows of those behind it
 
-    def _tell(self) -> None:
-        self._telling = False
-        if self.waiting:
+    def _all_came(self) -> None:
+        """See to what came in this round: whoever works knows of those behind it."""
+        self._look_full()
+        telling, self._telling = self._telling, False
+        if telling and self.waiting:
             self.on_waiting()
+
+    def _look_full(self) -> None:
+        """See whether the last that came was the last that can come before acknowledgements."""
+        newest, self._newest = self._newest, None
+        if newest is None:
+            return
+        if self._stopped:
+            self._cancel_in_time()
+        elif self._full:
+            self._adapt(newest)
 
     def _adapt(self, newest: Item) -> None:
         """Consume with another prefetch where that is worth it."""
@@ -251,6 +262,7 @@ class Intake:
         self._send_acks(singles=self.ledger.waiting > _SINGLES_SHARE * self._prefetch)
 
     def _send_acks(self, *, singles: bool) -> None:
+        self._look_full()
         acks = self.ledger.due(singles=singles)
         if acks.up_to:
             self._connection.ack(acks.up_to, multiple=True)

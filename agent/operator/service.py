@@ -243,7 +243,7 @@ class Service:
         """Return what is equal for answers that leave alike, whatever their ids."""
         item, frame = answer
         came = item.properties
-        if kept_headers(came.headers):
+        if came.headers and kept_headers(came.headers):
             return item
         return frame_type(frame, self._type), came.correlation_id
 

@@ -144,7 +144,8 @@ class Windows:
     @property
     def room(self) -> bool:
         """Whether the window takes another input."""
-        return self.load < self.pace.limit and self._window.input_bytes < MOST_BYTES
+        window = self._window
+        return len(window.items) < self.pace.limit and window.input_bytes < MOST_BYTES
 
     @property
     def holds_too_much(self) -> bool:

@@ -18,7 +18,7 @@ teach_pika()
 _FRAME = Struct(">BHI")  # type, channel, size
 _METHOD = Struct(">BHII")  # the same, and which method
 _DELIVER = Struct(">BHIIB")  # the same, and the length of the consumer tag
-_CONTENT = Struct(">BHIHHQ")  # a header frame: class, weight and size of the body
+_CONTENT = Struct(">BHI4xQ")  # a header frame: class and weight left out, size of the body
 _TAG = Struct(">QB")  # delivery tag, and a bit
 _FLAGS, _SIZE, _INT64, _LONG_LONG = Struct(">H"), Struct(">I"), Struct(">q"), Struct(">Q")
 _A_METHOD, _A_HEADER, _A_BODY = spec.FRAME_METHOD, spec.FRAME_HEADER, spec.FRAME_BODY
@@ -163,7 +163,7 @@ def delivery(buffer: bytes, at: int) -> tuple[int, str | bytes, Delivered, int] 
         place += _TAG.size
         exchange = _text(buffer[place + 1 : place + 1 + buffer[place]])
         header = at + size + _AROUND
-        kind, other, size, _class, _weight, body_size = _CONTENT.unpack_from(buffer, header)
+        kind, other, size, body_size = _CONTENT.unpack_from(buffer, header)
         end = header + size + _AROUND
         if buffer[header - 1] != _MARK or buffer[end - 1] != _MARK:
             return None

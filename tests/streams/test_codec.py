@@ -137,6 +137,23 @@ def test_a_published_message_has_the_same_bytes_as_pikas(
     assert ours == _content(method, properties, body)
 
 
+@examples(max_examples=40)
+@given(
+    st.lists(st.tuples(_short | st.just("i" * 36), _body), min_size=1, max_size=4),
+    _outgoing,
+    st.booleans(),
+)
+def test_messages_that_are_alike_have_the_same_bytes_as_each_alone(
+    messages: list[tuple[str, bytes]], properties: Outgoing, mandatory: bool
+) -> None:
+    encoder, (ids, bodies) = Encoder(CHANNEL, MOST_BYTES), zip(*messages, strict=True)
+    ours = encoder.encode_alike("e", "key", properties, ids, bodies, mandatory=mandatory)
+    assert ours == b"".join(
+        encoder.encode("e", "key", codec.with_id(properties, one), body, mandatory)
+        for one, body in messages
+    )
+
+
 @pytest.mark.parametrize("size", [0, 1, MOST_BYTES - 1, MOST_BYTES, MOST_BYTES + 1, 3 * MOST_BYTES])
 def test_bodies_around_the_size_of_a_frame_have_the_same_bytes_as_pikas(size: int) -> None:
     properties = Outgoing("text/plain", {}, "id", None, 1)
@@ -253,6 +270,8 @@ def _another_pika() -> Iterator[None]:
 
 
 BODIES = [b"x" * size for size in (0, 1, 100, 131_064, 131_065, 500_000)]
+IDS = [f"alike-{number}" for number in range(len(BODIES))]
+ALIKE = Outgoing("text/plain", None, None, "correlated", 1)
 
 
 class _RoundTrip:
@@ -275,16 +294,17 @@ class _RoundTrip:
         for number, body in enumerate(BODIES):
             properties = Outgoing("text/plain", {"n": number}, f"id-{number}", None, 1)
             self._link.publish("", "q", properties, body)
+        assert self._link.publish_alike("", "q", ALIKE, IDS, BODIES) == len(BODIES) + 1
 
     def _note_confirm(self, number: int, multiple: bool, taken: bool) -> None:
         assert taken
         self._confirmed.update(range(1, number + 1) if multiple else [number])
-        if len(self._confirmed) == len(BODIES):
+        if len(self._confirmed) == 2 * len(BODIES):
             self._link.consume("q", self._deliver, prefetch=100, on_cancelled=self._loop.stop)
 
     def _deliver(self, delivered: Delivered) -> None:
         self.came.append(delivered)
-        if len(self.came) == len(BODIES):
+        if len(self.came) == 2 * len(BODIES):
             self._link.ack(delivered.tag, multiple=True)
             self._link.flush("q", lambda: self._link.close(self._loop.stop))
 
@@ -297,8 +317,10 @@ def test_messages_of_all_sizes_go_through_a_broker_whatever_pika_is_inside(
     with nullcontext() if known else _another_pika():
         trip = _RoundTrip(settings.need_amqp())
     assert not trip.errors
-    assert [each.body for each in trip.came] == BODIES
-    assert [(each.properties.headers, each.properties.message_id) for each in trip.came] == [
-        ({"n": number}, f"id-{number}") for number in range(len(BODIES))
+    assert [each.body for each in trip.came] == 2 * BODIES
+    came = [each.properties for each in trip.came]
+    assert [(each.headers, each.message_id, each.correlation_id) for each in came] == [
+        *(({"n": number}, f"id-{number}", None) for number in range(len(BODIES))),
+        *((None, one, "correlated") for one in IDS),
     ]
     assert isinstance(trip.came[0].properties, Incoming) is known

@@ -58,7 +58,8 @@ class Desk:
             },
         )
         self._lines: queue.Queue[dict[str, Any]] = queue.Queue()
-        threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(self.process,), daemon=True)
+        self._listener.start()
         self.say(
             Connect(amqp_urls=self.settings.need_amqp(), node="desk", scratch=str(self.scratch))
         )
@@ -100,6 +101,7 @@ class Desk:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+            self._listener.join()  # at the end of what it reads, which is about to be closed
             for pipe in (self.process.stdin, self.process.stdout):
                 if pipe is not None:
                     pipe.close()

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,38 @@ def test_one_answer_each_in_order_with_the_inputs_identity(desk: MakeDesk) -> No
     assert outputs[7].content_type == "text/plain"
     assert at.drain() == 0
     assert at.waiting() == 0
+
+
+def test_answers_that_leave_together_keep_what_is_their_own(desk: MakeDesk) -> None:
+    at = desk(exec="cat", process_type="service", replies="one")
+    own: list[dict[str, Any]] = [
+        {"message_id": "a" * 36},
+        {"message_id": "b" * 36},
+        {"correlation_id": "x"},
+        {"correlation_id": "y", "message_id": "short"},
+        {"headers": {"n": 1}},
+        {"headers": {"n": True}},
+        {"headers": {"n": 1.0}},
+        {},
+    ]
+    inputs = [Message(b"%d" % n, **own[n % len(own)]) for n in range(200)]
+    at.publish(*inputs)
+    outputs = at.outputs(200)
+    assert [m.body for m in outputs] == [m.body for m in inputs]
+    for sent, came in zip(inputs, outputs, strict=True):
+        assert came.correlation_id == sent.correlation_id
+        assert sent.message_id in {None, came.message_id}
+        assert repr(came.headers.get("n")) == repr(sent.headers.get("n"))
+    assert len({m.message_id for m in outputs}) == 125 + 3
+
+
+@pytest.mark.parametrize("replies", ["one", "any"])
+def test_outputs_that_are_no_text_say_so_among_those_that_are(desk: MakeDesk, replies: str) -> None:
+    at = desk(exec="cat", process_type="service", replies=replies)
+    at.publish(*[b"caf\xc3\xa9 %d" % n if n % 3 else b"\xff %d" % n for n in range(100)])
+    types = [m.content_type for m in at.outputs(100)]
+    octets, text = "application/octet-stream", "text/plain"
+    assert types == [text if n % 3 else octets for n in range(100)]
 
 
 @pytest.mark.parametrize("replies", ["one", "any"])
