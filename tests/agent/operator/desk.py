@@ -101,7 +101,7 @@ class Desk:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-            self._listener.join()  # at the end of what it reads, which is about to be closed
+            self._listener.join(5)  # it reads to the end of what is about to be closed
             for pipe in (self.process.stdin, self.process.stdout):
                 if pipe is not None:
                     pipe.close()
