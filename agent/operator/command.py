@@ -48,7 +48,7 @@ def command(definition: ProcessDefinition, path: str) -> Command:
 def plain_words(line: str) -> list[str] | None:
     """Return the words of a line that needs no shell, or None.
 
-    Sparing the shell makes a process a message 1.7 times as fast (bench/README.md).
+    Sparing the shell makes a process a message 1.7 times as fast (docs/performance.md).
     """
     if _SHELL_ONLY.search(line):
         return None

@@ -1,4 +1,4 @@
-"""What a command imports: what it needs, nothing else, because people wait for it."""
+"""What a command or an operator imports: what it needs, because somebody waits for it."""
 
 import os
 import re
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from agent.protocol import ExitStatus
 
 _IMPORTED = re.compile(r"^import time:[^|]*\|[^|]*\|\s+(\S+)$", re.MULTILINE)
 _NOWHERE = "amqp://127.0.0.1:1/"
@@ -35,3 +37,18 @@ def test_publish_and_consume_import_nothing_heavy(command: str, tmp_path: Path) 
     imported = {name.partition(".")[0] for name in _IMPORTED.findall(ended.stderr)}
     assert "pika" in imported
     assert not imported & _HEAVY
+
+
+def test_an_operator_imports_nothing_heavy() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "agent.operator"],
+        input="",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == ExitStatus.AGENT_GONE, "it got as far as the end of its input"
+    imported = {name.partition(".")[0] for name in _IMPORTED.findall(ended.stderr)}
+    assert {"pika", "pydantic"} <= imported
+    assert not imported & (_HEAVY | {"typer", "rich", "manager", "tools"})
