@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from manager import events
 from manager.events import Event
 from manager.machines.model import Breaker, CloudRoom, MachineRecord, Phase, Seen
-from manager.model import ArchiveStatus, NodeState, Operation, OperationStatus
+from manager.model import ArchiveStatus, NodeState, Operation, OperationStatus, Operator
 from manager.rates import RateMeter, Rates, summed
 from manager.reconcile.verdicts import Verdict
 from manager.replays.state import UNFINISHED, ReplayState
 from streams import names
-from streams.control import LATE_S, LOST_S, OperatorReport
+from streams.control import LATE_S, LOST_S
 from streams.names import QueueRole
 
 #: Backlog unacknowledged included, and dead letters, of each operation.
@@ -54,7 +54,7 @@ def operation_depths(queues: Mapping[str, int]) -> Depths:
 class Load:
     """What the nodes' counters and the queues' depths say just now."""
 
-    reports: Mapping[str, Sequence[OperatorReport]] = field(default_factory=dict)
+    operators: Mapping[str, Sequence[Operator]] = field(default_factory=dict)
     rates: Mapping[str, Rates] = field(default_factory=dict)
     depths: Depths = field(default_factory=dict)
 
@@ -82,10 +82,11 @@ class Board:
         self._images: Mapping[str, tuple[str, str]] = {}
         self._meter = RateMeter()
 
-    def load(self, reports: Mapping[str, Sequence[OperatorReport]], depths: Depths) -> Load:
+    def load(self, operators: Mapping[str, Sequence[Operator]], depths: Depths) -> Load:
         """Take the nodes' counters in."""
         busy = {operation for operation, (backlog, _) in depths.items() if backlog}
-        return Load(reports, self._meter.look(reports, busy, now_s=time.monotonic()), depths)
+        reports = {name: [one.report for one in mine] for name, mine in operators.items()}
+        return Load(operators, self._meter.look(reports, busy, now_s=time.monotonic()), depths)
 
     def judge(self, verdicts: Mapping[str, Verdict], load: Load) -> list[Event]:
         """Keep what was decided of each operation; return an event for each change of state."""
@@ -189,6 +190,7 @@ class Board:
         before = self.statuses.get(name)
         backlog, dead = load.depths.get(name, (None, None))
         rate = load.rates.get(name)
+        operators = tuple(load.operators.get(name, ()))
         same = before is not None and before.state is verdict.state
         return OperationStatus(
             state=verdict.state,
@@ -197,9 +199,10 @@ class Board:
             backlog_messages=backlog,
             dead_letters=dead,
             since=before.since if same and before else datetime.now(UTC),
-            counters=summed(load.reports.get(name, ())),
+            counters=summed([one.report for one in operators]),
             rate_in=rate.rate_in if rate else None,
             rate_out=rate.rate_out if rate else None,
+            operators=operators,
         )
 
 

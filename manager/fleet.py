@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from manager.dispatcher import NodeView
-from manager.model import LogEntry, NodeState, NodeStatus
+from manager.model import LogEntry, NodeState, NodeStatus, Operator
 from streams import control
-from streams.control import Heartbeat, LogLines, OperatorReport, OperatorState
+from streams.control import Heartbeat, LogLines, OperatorState
 from streams.errors import ControlError
 
 #: Log entries kept for each operation, and for how many operations.
@@ -100,12 +100,12 @@ class Fleet:
             known = dict(self._nodes)
         return {name: _status(name, seen, now_s) for name, seen in known.items()}
 
-    def reports(self) -> dict[str, list[OperatorReport]]:
-        """Return what the nodes say of each operation."""
-        said: dict[str, list[OperatorReport]] = defaultdict(list)
+    def operators(self) -> dict[str, list[Operator]]:
+        """Return each operation's operators, in their nodes' order."""
+        said: dict[str, list[Operator]] = defaultdict(list)
         for view in self.views():
             for report in view.reports:
-                said[report.operation].append(report)
+                said[report.operation].append(Operator(view.name, report))
         return said
 
     def logs(self, operation: str) -> list[LogEntry]:

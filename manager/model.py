@@ -1,10 +1,10 @@
 """What the manager knows, as plain values: shared by store, API, reconcile and dispatcher."""
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
-from streams.control import ANY_APPLICATION, Counters
+from streams.control import ANY_APPLICATION, Counters, OperatorReport
 from streams.definition import ProcessDefinition
 
 
@@ -238,6 +238,20 @@ class NodeRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator of an operation, as the node that has it last said."""
+
+    node: str
+    report: OperatorReport
+
+    @property
+    def since(self) -> datetime | None:
+        """When it began, by its node's clock."""
+        at = self.report.started_at
+        return datetime.fromtimestamp(at, UTC) if at else None
+
+
+@dataclass(frozen=True, slots=True)
 class OperationStatus:
     """An operation as the manager sees it now. Backlog counts unacknowledged messages, too."""
 
@@ -250,6 +264,7 @@ class OperationStatus:
     counters: Counters = field(default_factory=Counters)
     rate_in: float | None = None
     rate_out: float | None = None
+    operators: tuple[Operator, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

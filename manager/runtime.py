@@ -270,7 +270,7 @@ class Runtime:
         added = {record.name: record for record in self._store.list_nodes()}
         self._ensure(operations)
         nodes = self._node_views(added)
-        load = self._board.load(self._fleet.reports(), operation_depths(self._read_depths()))
+        load = self._board.load(self._fleet.operators(), operation_depths(self._read_depths()))
         made = self._planned(self._observed(operations, nodes, added.keys(), load, about))
         problems: list[str] = []
         if self._term is not None:

@@ -16,6 +16,7 @@ from manager.model import (
     LogEntry,
     Operation,
     OperationStatus,
+    Operator,
     Stream,
     Token,
     User,
@@ -103,7 +104,22 @@ def operation(value: Operation, status: OperationStatus) -> Json:
         "rate_in": status.rate_in,
         "rate_out": status.rate_out,
         "counters": status.counters.model_dump(mode="json"),
+        "operators": [operator(one) for one in status.operators],
         "resource_uri": f"/api/operations/{value.name}/",
+    }
+
+
+def operator(value: Operator) -> Json:
+    """Show an operator; its counters are in its operation's, but for what tells it from others."""
+    said = value.report
+    return {
+        "node": value.node,
+        "state": said.state.value,
+        "reason": said.reason,
+        "since": instant(value.since),
+        "in_hand": said.counters.in_hand,
+        "acknowledged": said.counters.acknowledged,
+        "restarts": said.counters.restarts,
     }
 
 

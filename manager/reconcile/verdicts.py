@@ -36,7 +36,8 @@ def verdict(
     """Judge an operation by its demand, where it was placed, and what its operators say."""
     where = tuple(sorted({*memory.nodes, *memory.draining}))
     if operation.demand is DemandMode.PAUSED:
-        return Verdict(OperationState.PAUSED, "stopped by a person", where)
+        drains = "; finishes what it has taken" if memory.draining else ""
+        return Verdict(OperationState.PAUSED, f"stopped by a person{drains}", where)
     if is_wanted:
         return _wanted(operation, memory, said, placement, where)
     if memory.nodes:

@@ -1,6 +1,7 @@
 """The pages of the console in a real browser: what they show, live, to whom, and how."""
 
 import re
+import time
 from functools import partial
 
 import pytest
@@ -200,13 +201,29 @@ def test_what_programs_said_and_how_they_ended_appears(
         operation="upper",
         revision=1,
         state=OperatorState.RUNNING,
-        counters=Counters(exit_statuses={"0": 12, "65": 3}, latency_p99_s=0.25, restarts=2),
+        started_at=time.time() - 7200,
+        counters=Counters(
+            acknowledged=4321,
+            in_hand=5,
+            exit_statuses={"0": 12, "65": 3},
+            latency_p99_s=0.25,
+            restarts=2,
+        ),
     )
-    beat = Heartbeat(node="n1", incarnation="1", slots=1, offers=("any",), operators=(report,))
+    other = report.model_copy(update={"state": OperatorState.FAILED, "reason": f"it {HOSTILE}"})
+    operators = (report, other)
+    beat = Heartbeat(node="n1", incarnation="1", slots=2, offers=("any",), operators=operators)
     for said, key in ((lines, control.log_key("n1")), (beat, control.heartbeat_key("n1"))):
         broker.publish(names.CONTROL_EXCHANGE, Message(control.encode(said)), routing_key=key)
     expect(page.get_by_label("stderr, the newest last")).to_contain_text("said <script>")
-    expect(page.get_by_label("3 times 65")).to_be_visible()
+    expect(page.get_by_label("6 times 65")).to_be_visible()
+    rows = page.get_by_role("region", name="Table of operators").locator("tbody tr")
+    for part in ("running", "2 h ago", "4,321"):
+        expect(rows.first).to_contain_text(part)
+    expect(rows.last).to_contain_text("it <script>")
+    rows.first.get_by_role("link", name="n1").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Node n1")
+    page.go_back()
     expect(page.get_by_text("250 ms")).to_be_visible()
 
 

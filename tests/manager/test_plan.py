@@ -145,6 +145,18 @@ def test_a_paused_operation_is_bound_while_wanted_and_runs_nowhere() -> None:
     assert scene.states(2) == {"up": OperationState.RUNNING}
 
 
+def test_an_operation_that_is_stopped_drains_and_says_so() -> None:
+    scene = Scene([operation("up", "a", "b")], consumed={"b"})
+    scene.states(2)
+    scene.operations = [replace(scene.operations[0], demand=DemandMode.PAUSED)]
+    for _ in range(2):
+        made = scene.look(obey=False)
+        assert [a.draining for a in made.assignments["n1"]] == [True]
+        assert made.verdicts["up"].reason == "stopped by a person; finishes what it has taken"
+    scene.nodes = [node("n1")]
+    assert scene.look().verdicts["up"].reason == "stopped by a person"
+
+
 def test_a_new_manager_takes_over_what_runs() -> None:
     scene = Scene(CHAIN, consumed={"d"}, nodes=[node("n1", slots=3), node("n2")])
     scene.states(2)

@@ -15,7 +15,7 @@ import typer
 
 from streams import control, names
 from streams.broker import Session
-from streams.control import LogLines
+from streams.control import Counters, Heartbeat, LogLines, OperatorReport, OperatorState
 from streams.errors import StreamsError
 from streams.message import Message
 from tests.eventually import eventually
@@ -334,6 +334,33 @@ def test_logs_are_shown_and_followed(
 
 
 # lists
+
+
+def test_the_operators_of_an_operation_are_listed_with_their_nodes(
+    typist: Typist, module_session: Session, operation: str
+) -> None:
+    assert "runs nowhere: paused" in typist.run("operations", operation).stderr
+    report = OperatorReport(
+        operation=operation,
+        revision=1,
+        state=OperatorState.RUNNING,
+        started_at=time.time(),
+        counters=Counters(in_hand=3, acknowledged=40, restarts=2),
+    )
+    beat = Heartbeat(node="n1", incarnation="1", slots=1, offers=("any",), operators=(report,))
+    said = Message(control.encode(beat))
+
+    def listed() -> str:
+        module_session.publish(
+            names.CONTROL_EXCHANGE, said, routing_key=control.heartbeat_key("n1")
+        )
+        return typist.run("operations", operation).stdout
+
+    text = eventually(listed, what="the operator is listed")
+    head, row = (line.split("\t") for line in text.splitlines())
+    assert head[:3] == ["node", "state", "since"]
+    assert row[:2] == ["n1", "running"]
+    assert row[3:] == ["3", "40", "2", "-"]
 
 
 def test_a_list_is_a_table_on_a_terminal_and_tabs_in_a_pipe(typist: Typist, operation: str) -> None:

@@ -21,6 +21,7 @@ COLUMNS = (
     "dead_letters",
     "reason",
 )
+OPERATORS = ("node", "state", "since", "in_hand", "acknowledged", "restarts", "reason")
 _Definition = Annotated[
     int, typer.Argument(metavar="PROCESS_DEFINITION_ID", autocompletion=names.definitions)
 ]
@@ -95,12 +96,26 @@ def remove_operation(operation: Operation, *, yes: Yes = False) -> None:
 
 
 @app.command("operations")
-def operations(*, as_json: AsJson = False) -> None:
-    """List the operations: what each does just now, where, and why.
+def operations(
+    operation: Annotated[
+        str | None,
+        typer.Argument(metavar="[OPERATION]", autocompletion=names.operations),
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List the operations: what each does just now, where, and why. With a name, its operators.
 
     Example: streamboss operations
+
+    Example: streamboss operations my-operation
     """
     with console.manager() as manager:
+        if operation is not None:
+            found = manager.get("operations", operation)
+            nothing = f"operation {operation!r} runs nowhere: {found['state']}, {found['reason']}"
+            console.show(found["operators"], OPERATORS, as_json=as_json, nothing=nothing)
+            return
         console.show(
             manager.list("operations"),
             COLUMNS,
