@@ -4,10 +4,10 @@ A viewer does what a browser does: hears at `/live/` that something changed, and
 live part of its page anew.
 """
 
-import re
+import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import httpx
@@ -17,7 +17,15 @@ from streams.settings import Settings
 from tests.deployment import ADMIN, Deployment
 
 LOOKED_AT = "five people looking at the console, in addition"
-PLACES = ("/", "/streams/?order=-rate", "/operations/", "/streams/s7/", "/operations/o7/")
+#: Who looks at what, and of which changes each page wants to hear.
+PLACES = {
+    "/": ("look",),
+    "/streams/?order=-rate": ("look",),
+    "/operations/": ("look",),
+    "/nodes/": ("nodes",),
+    "/operations/o7/": ("look", "nodes"),
+}
+_DATA = "data: "
 _FIRST = 10
 _LOOKED_S, _REST_S = 20.0, 5.0
 
@@ -29,7 +37,7 @@ def looked_at(deployment: Deployment) -> Iterator[Turn]:
         time.sleep(_REST_S)
         together = percent_of_a_core(_LOOKED_S, deployment.manager.pid)
     yield Turn(LOOKED_AT, together - alone, unit="%")
-    for place in PLACES[:3]:
+    for place in tuple(PLACES)[:4]:
         yield Turn(shown(place), 1000 * _page_s(deployment, place), unit="ms")
 
 
@@ -55,8 +63,8 @@ def _viewers(settings: Settings) -> Iterator[None]:
     """Let five people look, each at a page of their own."""
     over = threading.Event()
     people = [
-        threading.Thread(target=_look, args=(settings, place, over), daemon=True)
-        for place in PLACES
+        threading.Thread(target=_look, args=(settings, place, kinds, over), daemon=True)
+        for place, kinds in PLACES.items()
     ]
     for person in people:
         person.start()
@@ -68,17 +76,19 @@ def _viewers(settings: Settings) -> Iterator[None]:
             person.join(10)
 
 
-def _look(settings: Settings, place: str, over: threading.Event) -> None:
-    number = None
+def _look(settings: Settings, place: str, kinds: Sequence[str], over: threading.Event) -> None:
+    before = None
     with _logged_in(settings) as http:
         while not over.is_set():
             with http.stream("GET", "/live/") as live:
                 for line in live.iter_lines():
                     if over.is_set():
                         return
-                    found = re.search(r'"number": (\d+)', line)
-                    if found and found[1] != number:
-                        number = found[1]
+                    if not line.startswith(_DATA):
+                        continue
+                    told = json.loads(line.removeprefix(_DATA))
+                    if (now := [told[kind] for kind in kinds]) != before:
+                        before = now
                         http.get(place, headers={"hx-request": "true"}).raise_for_status()
                         if place == "/":
                             http.get("/topology/").raise_for_status()

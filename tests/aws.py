@@ -1,4 +1,4 @@
-"""S3 as AWS speaks it: a moto server of our own, in a process of its own."""
+"""S3 and EC2 as AWS speaks them: a moto server of our own, in a process of its own."""
 
 import subprocess
 import sys
@@ -6,6 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from socket import create_connection
+from typing import Any
+from urllib.request import Request, urlopen
+
+import boto3
 
 from streams.access import S3Access
 from tools.stack.ports import free_ports
@@ -29,6 +33,18 @@ def running_moto() -> Iterator[S3Access]:
     finally:
         process.kill()
         process.wait()
+
+
+def emptied_ec2(port: int) -> Any:
+    """Return a moto server's EC2 as boto3 sees it, without anything in it."""
+    urlopen(Request(f"http://127.0.0.1:{port}/moto-api/reset", method="POST"), timeout=READY_S)
+    return boto3.client(
+        "ec2",
+        endpoint_url=f"http://127.0.0.1:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="k",
+        aws_secret_access_key="s",
+    )
 
 
 def _wait_ready(process: subprocess.Popen[bytes], port: int) -> None:

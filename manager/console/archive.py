@@ -12,7 +12,7 @@ from manager.api.bodies import ArchiveBody, ReplayBody, checked
 from manager.api.paths import Name
 from manager.api.replays import request_of
 from manager.console.feed import ArchiveLook
-from manager.console.forms import MENDABLE, Filled
+from manager.console.forms import MENDABLE, Filled, number
 from manager.console.pages import HEADERS, again, ask, done, page
 from manager.console.streams import stream_of
 from manager.console.visitor import Form, Here, Person
@@ -182,7 +182,7 @@ def _sent(form: Mapping[str, str], fields: Collection[str]) -> dict[str, str]:
 def _archive_values(form: Mapping[str, str]) -> dict[str, Any]:
     """Return what a form says of an archive as the API takes it. Pure."""
     keep = form.get("keep_days", "").strip()
-    return {"passive": form.get("passive") == "on", "keep_days": _number(keep)}
+    return {"passive": form.get("passive") == "on", "keep_days": number(keep) if keep else None}
 
 
 def _replay_values(form: Mapping[str, str]) -> dict[str, Any]:
@@ -190,16 +190,5 @@ def _replay_values(form: Mapping[str, str]) -> dict[str, Any]:
     said = {name: form.get(name, "").strip() for name in _REPLAY}
     values: dict[str, Any] = {name: said[name] for name in ("onto", "speed") if said[name]}
     values |= {name: f"{said[name]}+00:00" for name in ("from", "to") if said[name]}
-    return {**values, "limit": _number(said["limit"]), "fresh_ids": said["fresh_ids"] == "on"}
-
-
-def _number(text: str) -> int | float | str | None:
-    """Return a number, or what was sent instead of one: the API says what is wrong with that."""
-    if not text:
-        return None
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    values["limit"] = number(said["limit"]) if said["limit"] else None
+    return {**values, "fresh_ids": said["fresh_ids"] == "on"}

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from manager.console.forms import number
 from manager.errors import InvalidError
 from streams.definition import ProcessDefinition
 from streams.errors import DefinitionError
@@ -39,7 +40,7 @@ class Field:
         text = text.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
         match self.kind:
             case "number":
-                return _number(text.strip())
+                return number(text.strip())
             case "lines":
                 return text.split("\n") if (found := _as_json(text, "[")) is None else found
             case "pairs":
@@ -145,7 +146,7 @@ def _label(name: str, told: Mapping[str, Any]) -> str:
     """Return the title that the model gives; it names a field that has none by itself."""
     words = name.replace("_", " ")
     title = str(told.get("title", words))
-    return words.capitalize() if title.lower() == words else title
+    return words.capitalize() if title.lower() == words and title.istitle() else title
 
 
 def _shape(told: Mapping[str, Any], defs: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -181,15 +182,6 @@ def _hint(told: Mapping[str, Any], kind: Kind, *, nullable: bool) -> str:
     elif default not in (None, "") and kind == "number":
         said.append(f"empty: {default}")
     return "; ".join(filter(None, said))
-
-
-def _number(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _as_json(text: str, begins: str) -> Any:

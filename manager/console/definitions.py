@@ -19,11 +19,14 @@ from manager.console.visitor import Form, Here, Person
 from manager.errors import ConflictError, InvalidError
 from manager.model import Definition
 from manager.roles import must_make, sees
+from streams.control import ANY_APPLICATION
 from streams.errors import StreamsError
 
 router = APIRouter(prefix="/definitions")
 #: So many versions are on the definition's own page.
 _LATEST = 5
+#: So many operations are named in a sentence.
+_MOST_NAMED = 10
 #: So many streams are suggested.
 _MOST_STREAMS = 200
 _ORDERS = {
@@ -54,10 +57,12 @@ def show_all(request: Request, here: Here, person: Person, asked: AskedTable) ->
 def ask_new(request: Request, here: Here, person: Person, like: Like = None) -> Response:
     """Show the form, empty or filled in like another definition."""
     must_make(person.user)
-    values = form_of.given()
+    form = _form(here)
+    # where it is enough, nobody has to know yet what an application is
+    values = form_of.given() | ({"application": ANY_APPLICATION} if form["anywhere"] else {})
     if like is not None:
         values = form_of.filled_with(_definition(here, person, like).definition)
-    return page(request, "definition_form", person, filled=Filled(values), **_form(here))
+    return page(request, "definition_form", person, filled=Filled(values), **form)
 
 
 @router.post("/new/")
@@ -159,6 +164,19 @@ def users_of(look: Look, number: int) -> list[OperationLook]:
     return [o for o in look.operations.values() if o.made.process_definition_id == number]
 
 
+def restart_of(look: Look, number: int) -> str:
+    """Return in a sentence what another version means for those that use it; empty: for nobody."""
+    match [operation.made.name for operation in users_of(look, number)]:
+        case []:
+            return ""
+        case [one]:
+            return f"{one} finishes what it has begun, and starts anew with it."
+        case several:
+            names = ", ".join(several[:_MOST_NAMED])
+            more = f" and {len(several) - _MOST_NAMED} more" if len(several) > _MOST_NAMED else ""
+            return f"{names}{more} finish what they have begun, and start anew with it."
+
+
 def _definition(here: Here, person: Person, number: int) -> Definition:
     return here.services.store.get_definition(number, owner=sees(person.user))
 
@@ -166,14 +184,14 @@ def _definition(here: Here, person: Person, number: int) -> Definition:
 def _form(here: Here, changed: Definition | None = None) -> dict[str, Any]:
     """Return what the form is made of."""
     offers = {offer for node in here.services.runtime.nodes() for offer in node.offers}
-    users = users_of(here.feed.look(), changed.id) if changed else ()
     return {
         "every_field": form_of.FIELDS,
         "first": form_of.FIRST,
         "offers": sorted(offers),
+        "anywhere": ANY_APPLICATION in offers,
         "streams": sorted(here.feed.look().streams)[:_MOST_STREAMS],
         "changed": changed,
-        "users": users,
+        "restart": restart_of(here.feed.look(), changed.id) if changed else "",
     }
 
 

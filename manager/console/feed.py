@@ -85,6 +85,7 @@ class Feed:
         self._rates: Mapping[str, StreamRate] | None = None
         self._rates_until_s = self._nodes_until_s = float("-inf")
         self._last: dict[str, tuple[int, datetime | None]] = {}
+        self._counted = False
         self._stored = Stored(services.store)
         self._idle: dict[str, StreamLook] = {}
         self._idle_up = False
@@ -198,11 +199,17 @@ class Feed:
         rate = rates.get(stream)
         if rate is None:
             return 0.0, 0.0, None
-        before, last_at = self._last.get(stream, (rate.messages, None))
-        if rate.messages != before:
+        before, last_at = self._last.get(stream, (0, None))
+        if rate.messages not in {before, 0}:  # a broker that started anew counts from 0
             last_at = datetime.now(UTC)
         self._last[stream] = rate.messages, last_at
         return rate.rate, rate.rate_out, last_at
+
+    def _count_from(self, rates: Mapping[str, StreamRate]) -> None:
+        """Take the first counts as given: of what came before, nobody knows when."""
+        if not self._counted:
+            self._counted = True
+            self._last = {name: (rate.messages, None) for name, rate in rates.items()}
 
     def _read_rates(self) -> Mapping[str, StreamRate] | None:
         """Return what the broker counts, or None while it is away."""
@@ -212,6 +219,7 @@ class Feed:
         elif began_s >= self._rates_until_s:
             try:
                 self._rates = self._services.runtime.broker.stream_rates()
+                self._count_from(self._rates)
             except BrokerError:
                 self._rates = None
             now_s = time.monotonic()

@@ -26,6 +26,16 @@ class Filled:
         return self.problems.get(name, ())
 
 
+def number(text: str) -> int | float | str:
+    """Return a number, or what was sent instead of one: the model says what is wrong with that."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
 def refused(values: Mapping[str, str], error: StreamsError, fields: Collection[str]) -> Filled:
     """Return a form with an error's problems, `field: text` each as the API says them.
 

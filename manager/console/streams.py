@@ -1,19 +1,19 @@
 """The table of streams, and a stream's page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from manager.actions import streams as actions
 from manager.api.paths import Name
 from manager.console.feed import Look, StreamLook
-from manager.console.pages import HEADERS, ask, done, page
+from manager.console.pages import HEADERS, ask, done, fragment, page
 from manager.console.tables import AskedTable, rows
 from manager.console.visitor import Form, Here, Person
 from manager.errors import InvalidError, NotFoundError
 from streams import names
-from streams.errors import BrokerError
+from streams.errors import BrokerError, StreamsError
 from streams.message import Message
 from streams.names import QueueRole
 
@@ -62,16 +62,30 @@ def rates(here: Here, _: Person, name: Name) -> JSONResponse:
 
 
 @router.post("/{name}/publish/")
-def publish(here: Here, person: Person, name: Name, form: Form) -> Response:
-    """Publish one message."""
+def publish(request: Request, here: Here, person: Person, name: Name, form: Form) -> Response:
+    """Publish one message; a page that stays, with its tail, gets only what came of it."""
+    stays = "hx-request" in request.headers
+    try:
+        said, problem = _published(here, person, name, form), ""
+    except StreamsError as error:
+        if not stays:
+            raise
+        said, problem = "", str(error)
+    if stays:
+        told = fragment("published", said=said, problem=problem)
+        return HTMLResponse(told, headers=HEADERS)
+    return done(here, f"/streams/{name}/", said)
+
+
+def _published(here: Here, person: Person, name: str, form: Mapping[str, str]) -> str:
     text, kind = form.get("body", ""), form.get("content_type", "").strip() or None
     if kind is not None and not (kind.isascii() and kind.isprintable()):
         raise InvalidError(["content type: must be printable ASCII, like text/plain"])
     # browsers send each end of a line as two characters
     message = Message(text.replace("\r\n", "\n").encode(), content_type=kind)
     collected = actions.publish_message(here.services, person.user, name, message)
-    said = "published" if collected else "published, but nobody collects this stream: it is gone"
-    return done(here, f"/streams/{name}/", said)
+    here.feed.renew()
+    return "published" if collected else "published, but nobody collects this stream: it is gone"
 
 
 @router.get("/{name}/remove/")

@@ -6,7 +6,7 @@ from fastapi.responses import Response
 from manager.actions import definitions as actions
 from manager.api.process_definition import Id, Version
 from manager.changes import changes, with_changes
-from manager.console.definitions import users_of
+from manager.console.definitions import restart_of
 from manager.console.pages import ask, done, page
 from manager.console.tables import PAGE_ROWS, AskedTable, Rows
 from manager.console.visitor import Form, Here, Person
@@ -55,13 +55,12 @@ def ask_restore(
 ) -> Response:
     """Ask before operations start anew with an old version."""
     then = _version(here, person, number, version)
-    users = [operation.made.name for operation in users_of(here.feed.look(), number)]
-    restart = f"{', '.join(users)}: finish what they have begun, and start anew with it. "
+    restart = restart_of(here.feed.look(), number)
     return ask(
         request,
         person,
         question=f"Go back to version {version} of definition {number}, {then.definition.name}?",
-        loss=f"{restart if users else ''}A new version is made that equals it; no version is lost.",
+        loss=f"{restart} A new version is made that equals it; no version is lost.".lstrip(),
         deed="Go back to it",
         command=f"streamboss restore-definition {number} {version}",
     )

@@ -23,6 +23,8 @@ OPTIONS = [
     "--proxy-bypass-list=127.0.0.1,localhost",
 ]
 _AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
+#: Without what passed in detail, and without fetching the stylesheet anew, which no rule needs.
+_RUN_AXE = "async () => await axe.run({ resultTypes: ['violations'], preload: false })"
 _SERIOUS = {"serious", "critical"}
 #: So long anything may take to appear on a busy machine, before it counts as missing.
 _WAIT_MS = 30_000
@@ -86,13 +88,21 @@ def obstacles(page: Page) -> list[str]:
     """Return what axe finds serious on a page."""
     # evaluated from outside: the page's own policy lets no foreign script in
     page.evaluate(_AXE)
-    found: dict[str, Any] = page.evaluate("async () => await axe.run()")
+    found: dict[str, Any] = page.evaluate(_RUN_AXE)
     return [
         f"{violation['id']}: {node['html'][:150]} {node.get('failureSummary', '')[:200]}"
         for violation in found["violations"]
         if violation["impact"] in _SERIOUS
         for node in violation["nodes"]
     ]
+
+
+def must_fit(page: Page, url: str) -> None:
+    """Go there, and fail unless the page suits everybody: screen readers, and its window."""
+    page.goto(url)
+    expect(page.locator("h1")).to_be_visible()
+    assert obstacles(page) == [], url
+    assert too_wide(page) <= 0, url
 
 
 def too_wide(page: Page) -> int:

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from manager.model import Role
-from tests.console.looking import People, obstacles, too_wide
+from tests.console.looking import People, must_fit, obstacles, too_wide
 from tests.manager.serving import ADMIN, Api
 
 PAGES = ["/account/", "/users/", "/users/una/", "/new/user/"]
@@ -19,10 +19,7 @@ def test_every_page_is_fit_for_everybody(
     served.post("/api/users/una/tokens/", {"label": label})
     page = people.enter(width=width, dark=dark)
     for path in PAGES:
-        page.goto(served.url + path)
-        expect(page.locator("h1")).to_be_visible()
-        assert obstacles(page) == [], path
-        assert too_wide(page) <= 0, path
+        must_fit(page, served.url + path)
 
 
 def test_a_token_is_shown_once_logs_in_and_is_revoked(served: Api, people: People) -> None:

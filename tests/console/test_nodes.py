@@ -4,9 +4,7 @@ import re
 import threading
 from collections.abc import Iterator
 from typing import Any
-from urllib.request import Request, urlopen
 
-import boto3
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -20,7 +18,8 @@ from streams import control, names
 from streams.broker import Session
 from streams.control import Heartbeat, OperatorReport, OperatorState
 from streams.message import Message
-from tests.console.looking import People, obstacles, too_wide
+from tests.aws import emptied_ec2
+from tests.console.looking import People, must_fit
 from tests.console.test_pages import HOSTILE
 from tests.eventually import eventually
 from tests.manager.machines.keeping import SECRETS, quick, write_inventory
@@ -40,14 +39,7 @@ OPERATION = {
 @pytest.fixture(scope="module")
 def ec2(moto_port: int) -> Any:
     """An EC2 with one image of ours, as boto3 sees it."""
-    urlopen(Request(f"http://127.0.0.1:{moto_port}/moto-api/reset", method="POST"), timeout=30)
-    client = boto3.client(
-        "ec2",
-        endpoint_url=f"http://127.0.0.1:{moto_port}",
-        region_name="us-east-1",
-        aws_access_key_id="k",
-        aws_secret_access_key="s",
-    )
+    client = emptied_ec2(moto_port)
     image = client.register_image(Name="resize-abc123", Architecture="x86_64")["ImageId"]
     told = {tags.OWNER: "tests", tags.APPLIANCE: "resize", tags.ROLE: "image", tags.HASH: "abc123"}
     client.create_tags(Resources=[image], Tags=[{"Key": k, "Value": v} for k, v in told.items()])
@@ -213,10 +205,7 @@ def test_the_pages_of_machines_are_fit_for_everybody(
     page = people.enter(width=width, dark=dark)
     parts = ("/nodes/", f"/nodes/{node}/", f"/nodes/{node}/remove/", f"/nodes/{node}/terminate/")
     for path in (*parts, "/clouds/", "/images/", "/builds/", "/nodes/nobody/"):
-        page.goto(served.url + path)
-        expect(page.locator("h1")).to_be_visible()
-        assert obstacles(page) == [], path
-        assert too_wide(page) <= 0, path
+        must_fit(page, served.url + path)
 
 
 def test_a_machine_is_drained_resumed_and_ended_by_who_may(

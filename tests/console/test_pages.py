@@ -12,7 +12,7 @@ from streams import control, names
 from streams.broker import Session
 from streams.control import Counters, Heartbeat, LogLines, OperatorReport, OperatorState
 from streams.message import Message
-from tests.console.looking import People, obstacles, too_wide
+from tests.console.looking import People, must_fit
 from tests.manager.serving import Api
 
 UPPER = {"definition": {"name": "Upper", "application": "any", "exec": "tr [a-z] [A-Z]"}}
@@ -57,10 +57,7 @@ def test_every_page_is_fit_for_everybody(
 ) -> None:
     page = people.enter(width=width, dark=dark)
     for path in EVERY:
-        page.goto(filled.url + path)
-        expect(page.locator("h1")).to_be_visible()
-        assert obstacles(page) == [], path
-        assert too_wide(page) <= 0, path
+        must_fit(page, filled.url + path)
 
 
 def test_the_keyboard_alone_leads_everywhere(filled: Api, people: People) -> None:
@@ -164,7 +161,12 @@ def test_a_test_message_is_published_and_seen(filled: Api, people: People) -> No
     page = people.enter("/streams/in/")
     page.get_by_label("Message", exact=True).fill("grüße")
     page.get_by_role("button", name="Publish", exact=True).click()
-    expect(page.locator("main > [role=status]")).to_have_text(re.compile("^published"))
+    expect(page.locator("#published")).to_contain_text("published")
+    # the page stays, and its tail shows the message, too
+    expect(page.locator("#tail")).to_contain_text("grüße")
+    page.get_by_label("Content type").fill("grüße")
+    page.get_by_role("button", name="Publish", exact=True).click()
+    expect(page.locator("#published .bad")).to_contain_text("must be printable ASCII")
     expect(watching.locator("#tail")).to_contain_text("grüße")
 
 

@@ -133,4 +133,4 @@ def _publish(page: Page, stream: str, text: str) -> None:
     page.goto(f"{address[0]}//{address[2]}/streams/{stream}/")
     page.get_by_label("Message", exact=True).fill(text)
     page.get_by_role("button", name="Publish", exact=True).click()
-    expect(page.locator("main > [role=status]")).to_have_text("published")
+    expect(page.locator("#published")).to_contain_text("published")

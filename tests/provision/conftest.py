@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
-import boto3
 import pytest
 
 from provision.cloud import Cloud
 from provision.journal import Journal
+from tests.aws import emptied_ec2
 from tests.eventually import eventually
 from tests.provision.front import Front
 from tests.provision.machinery import ec2_cloud
@@ -50,14 +49,7 @@ def moto_port() -> Iterator[int]:
 @pytest.fixture
 def moto(moto_port: int) -> Any:
     """An EC2 without anything in it but the image `debian-12-base`, as boto3 sees it."""
-    urlopen(Request(f"http://127.0.0.1:{moto_port}/moto-api/reset", method="POST"), timeout=30)
-    client = boto3.client(
-        "ec2",
-        endpoint_url=f"http://127.0.0.1:{moto_port}",
-        region_name="us-east-1",
-        aws_access_key_id="k",
-        aws_secret_access_key="s",
-    )
+    client = emptied_ec2(moto_port)
     client.register_image(
         Name="debian-12-base",
         Architecture="x86_64",

@@ -11,7 +11,7 @@
   function draw(points) {
     const text = { color: colour("--text") };
     plot.setOption({
-      animation: false, aria: { enabled: false },
+      animation: false, aria: { enabled: false }, useUTC: true,
       grid: { left: 55, right: 15, top: 30, bottom: 30 },
       tooltip: { trigger: "axis", renderMode: "richText",
         valueFormatter: (rate) => `${rate.toLocaleString("en", { maximumFractionDigits: 1 })}/s` },
@@ -24,7 +24,7 @@
     });
     const rates = points.map((point) => point[1]);
     note.textContent = rates.some((rate) => rate > 0)
-      ? `at most ${Math.max(...rates).toLocaleString("en", { maximumFractionDigits: 1 })} messages/s`
+      ? `at most ${Math.max(...rates).toLocaleString("en", { maximumFractionDigits: 1 })} messages/s; times are UTC`
       : "nothing came";
   }
 
