@@ -31,6 +31,7 @@ COMMANDS = {
     "launch": "control",
     "stop": "control",
     "resume": "control",
+    "instances": "control",
     "purge": "control",
     "logs": "failures",
     "dead-letters": "failures",

@@ -333,6 +333,15 @@ def test_logs_are_shown_and_followed(
         following.communicate()
 
 
+def test_instances_are_a_number_or_a_range(typist: Typist, operation: str) -> None:
+    said = typist.run("instances", operation, "2-5").stderr
+    assert said == f"operation '{operation}' works on 2-5 machines at once\n"
+    shown = json.loads(typist.must("operations", "--json").splitlines()[-1])
+    assert shown["instances"] == {"min": 2, "max": 5}
+    assert typist.run("instances", operation, "some").returncode == 2
+    assert "max must be at least min" in typist.run("instances", operation, "3-1").stderr
+
+
 # lists
 
 

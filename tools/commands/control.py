@@ -1,10 +1,12 @@
-"""`launch`, `stop`, `resume`, `purge`: an operation in somebody's hand."""
+"""`launch`, `stop`, `resume`, `instances`, `purge`: an operation in somebody's hand."""
+
+from typing import Annotated
 
 import typer
 
 from tools import console
 from tools.commands.arguments import Operation, Yes
-from tools.counts import count
+from tools.counts import bounds, count
 
 app = typer.Typer()
 
@@ -20,7 +22,7 @@ def launch(operation: Operation) -> None:
 
 @app.command()
 def stop(operation: Operation) -> None:
-    """Pause an operation: messages wait while it is wanted.
+    """Pause an operation: it drains, and messages wait while it is wanted.
 
     Example: streamboss stop my-operation
     """
@@ -34,6 +36,21 @@ def resume(operation: Operation) -> None:
     Example: streamboss resume my-operation
     """
     _demand(operation, "consumers", "runs from now on while somebody consumes")
+
+
+@app.command()
+def instances(
+    operation: Operation,
+    number: Annotated[str, typer.Argument(metavar="N-M", help="A range follows what waits.")],
+) -> None:
+    """Set on how many machines at once an operation works.
+
+    Example: streamboss instances my-operation 1-5
+    """
+    least, most = bounds(number, "N-M")
+    with console.manager() as manager:
+        manager.patch_operation(operation, instances={"min": least, "max": most})
+    console.say(f"operation {operation!r} works on {number} machine{'s' * (most != 1)} at once")
 
 
 @app.command()
