@@ -36,6 +36,7 @@ PAGES = {
     "nodes": "/nodes/",
     "activity": "/activity/",
     "account": "/account/",
+    "users": "/users/",
 }
 WIDTHS = {"wide": 1280, "narrow": 360}
 _SETTLED_MS, _HEIGHT = 3_000, 800
