@@ -1,6 +1,5 @@
 """The table of process definitions, a definition's page, and the form for one."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ from manager.console import definition_form as form_of
 from manager.console.feed import Look, OperationLook
 from manager.console.forms import MENDABLE, Filled, refused
 from manager.console.pages import HEADERS, again, ask, done, page
+from manager.console.shown import as_json
 from manager.console.tables import AskedTable, rows
 from manager.console.visitor import Form, Here, Person
 from manager.errors import ConflictError, InvalidError
@@ -85,7 +85,7 @@ def check(_: Person, form: Form) -> JSONResponse:
         form_of.definition_of(form)
     except InvalidError as error:
         problems = refused(form, error, form_of.NAMES).problems
-    document = json.dumps({"definition": form_of.document_of(form)}, indent=2, ensure_ascii=False)
+    document = as_json({"definition": form_of.document_of(form)})
     return JSONResponse({"problems": problems, "document": document}, headers=HEADERS)
 
 

@@ -1,6 +1,5 @@
 """Pages: a template, what it shows, and headers that let nothing foreign in."""
 
-import json
 import shlex
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
@@ -16,7 +15,7 @@ from manager.api.problems import STATUS
 from manager.console import numbers
 from manager.console.feed import Look
 from manager.console.forms import refused
-from manager.console.shown import shown, shown_letter, visible
+from manager.console.shown import as_json, shown, shown_letter, visible
 from manager.console.visitor import Console, Visitor
 from streams.errors import StreamsError
 
@@ -62,7 +61,7 @@ def _environment() -> Environment:
         shown_letter=shown_letter,
         moment=numbers.moment,
         part=lambda text: quote(text, safe=""),
-        pretty=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+        pretty=as_json,
         twice=lambda value: (value, value),
     )
     return made

@@ -65,6 +65,12 @@ def visible(text: str) -> str:
     return "".join(map(_visible, text))
 
 
+def as_json(value: object) -> str:
+    """Return JSON to look at and to copy: what hides or acts is written so that it can't."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return "".join(c if _visible(c) == c else json.dumps(c)[1:-1] for c in text)
+
+
 def _visible(letter: str) -> str:
     if letter in _PLAIN or letter.isprintable():
         return letter

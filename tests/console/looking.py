@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Dialog, Locator, Page, StorageState, expect
 
 CHROMIUM = "/usr/bin/chromium"
 #: Quiet, and without a way out: whatever isn't on the loopback meets a proxy that isn't there.
@@ -25,6 +25,21 @@ OPTIONS = [
 _AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
 #: Without what passed in detail, and without fetching the stylesheet anew, which no rule needs.
 _RUN_AXE = "async () => await axe.run({ resultTypes: ['violations'], preload: false })"
+#: What a foreign client, or a program, may send to people who look.
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m\u202egnp.exe\x9b0m"
+_HARM = r"""() => {
+  const page = document.body.cloneNode(true);
+  // what is to be changed must stay as it is
+  page.querySelectorAll("textarea").forEach((field) => field.remove());
+  return [
+    ...[...page.querySelectorAll("main script, main img[src=x]")].map((one) => one.outerHTML),
+    ...(page.textContent.match(
+      /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g) ?? []),
+  ];
+}"""
+_MOST_TABS = 120
+#: The session of each who logged in at a manager: most tests are about what comes after that.
+_sessions: dict[tuple[str, tuple[str, str]], StorageState] = {}
 _SERIOUS = {"serious", "critical"}
 #: So long anything may take to appear on a busy machine, before it counts as missing.
 _WAIT_MS = 30_000
@@ -46,25 +61,30 @@ class People:
         user: tuple[str, str] | None = None,
         width: int = 1280,
         dark: bool = False,
+        anew: bool = False,
     ) -> Page:
-        """Return a page in a browser of its own, logged in as the admin or as `user`."""
+        """Return a page in a browser of its own, logged in as the admin or as `user`.
+
+        Who came before goes on in the session that they have, or logs in `anew`.
+        """
+        who = self.url, user or self._login
         context = self._browser.new_context(
             viewport={"width": width, "height": 900},
             color_scheme="dark" if dark else "light",
             permissions=["clipboard-read", "clipboard-write"],
+            storage_state=None if anew else _sessions.get(who),
         )
         self._contexts.append(context)
         context.set_default_timeout(_WAIT_MS)
         context.on("request", lambda request: self._note_request(request.url))
         context.on("weberror", lambda error: self.faults.append(f"page error: {error.error}"))
         context.on("console", lambda said: self._note_said(said.type, said.text))
+        context.on("dialog", self._note_dialog)
         page = context.new_page()
         page.goto(self.url + path)
-        name, password = user or self._login
-        page.get_by_label("User").fill(name)
-        page.get_by_label("Password").fill(password)
-        page.get_by_role("button", name="Log in").click()
-        page.wait_for_url(lambda url: "/login/" not in url)
+        if "/login/" in page.url:
+            _log_in(page, who[1])
+            _sessions[who] = context.storage_state()
         return page
 
     def leave(self) -> None:
@@ -72,6 +92,10 @@ class People:
         for context in self._contexts:
             context.close()
         assert not self.faults, self.faults
+
+    def _note_dialog(self, dialog: Dialog) -> None:
+        self.faults.append(f"a dialog: {dialog.message}")
+        dialog.dismiss()
 
     def _note_request(self, url: str) -> None:
         parts = urlsplit(url)
@@ -82,6 +106,14 @@ class People:
         # that a form or a stream was refused is told by the browser, too: tests provoke it
         if kind == "error" and not text.startswith("Failed to load resource"):
             self.faults.append(f"console: {text[:300]}")
+
+
+def _log_in(page: Page, login: tuple[str, str]) -> None:
+    name, password = login
+    page.get_by_label("User").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(lambda url: "/login/" not in url)
 
 
 def obstacles(page: Page) -> list[str]:
@@ -98,11 +130,31 @@ def obstacles(page: Page) -> list[str]:
 
 
 def must_fit(page: Page, url: str) -> None:
-    """Go there, and fail unless the page suits everybody: screen readers, and its window."""
+    """Go there, and fail unless the page is harmless and suits screen readers and its window."""
     page.goto(url)
     expect(page.locator("h1")).to_be_visible()
+    assert harm(page) == [], url
     assert obstacles(page) == [], url
     assert too_wide(page) <= 0, url
+
+
+def harm(page: Page) -> list[str]:
+    """Return what of `HOSTILE` came to life: elements, or signs that move, hide or turn text."""
+    found: list[str] = page.evaluate(_HARM)
+    return found
+
+
+def reach(page: Page, aim: Locator) -> None:
+    """Go to something with the Tab key alone; fail where that doesn't lead there."""
+    aim.wait_for()
+    for _ in range(_MOST_TABS):
+        if aim.evaluate("e => e === document.activeElement"):
+            return
+        if page.evaluate("document.activeElement === document.body"):
+            page.keyboard.press("Tab")  # "Skip to the content"
+            page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{_MOST_TABS} times Tab don't lead to {aim}")
 
 
 def too_wide(page: Page) -> int:

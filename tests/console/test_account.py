@@ -51,7 +51,7 @@ def test_another_password_ends_tokens_and_other_sessions_but_this_one(
     login = served.add_user("ada")
     token = served.post("/api/users/ada/tokens/", {}, user=login).json()["token"]
     elsewhere = people.enter("/streams/", user=login)
-    page = people.enter("/account/", user=login)
+    page = people.enter("/account/", user=login, anew=True)
     _type_password(page, "new one", again="another")
     expect(page.locator("#about-again .wrong")).to_contain_text("nothing was changed")
     assert "new one" not in page.content()

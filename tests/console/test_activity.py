@@ -9,8 +9,7 @@ from playwright.sync_api import expect
 from manager.console.sentences import Told, told
 from manager.events import Event, state_changed
 from manager.model import Role
-from tests.console.looking import People, obstacles, too_wide
-from tests.console.test_pages import HOSTILE
+from tests.console.looking import HOSTILE, People, obstacles, too_wide
 from tests.eventually import eventually
 from tests.manager.serving import Api
 

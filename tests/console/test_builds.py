@@ -12,8 +12,7 @@ from manager.builds import BEGUN, STEP, BuildState, builds_of
 from manager.client import ManagerClient
 from manager.events import Event
 from manager.model import Role
-from tests.console.looking import People, obstacles, too_wide
-from tests.console.test_pages import HOSTILE
+from tests.console.looking import HOSTILE, People, obstacles, too_wide
 from tests.manager.serving import Api
 
 BUILD = {"name": "b-1", "appliance": "resize", "cloud": "moto", "lease_hours": 2}

@@ -7,8 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from manager.model import Role
-from tests.console.looking import People, must_fit
-from tests.console.test_pages import HOSTILE
+from tests.console.looking import HOSTILE, People, must_fit
 from tests.manager.serving import Api
 
 UPPER: dict[str, dict[str, Any]] = {
@@ -21,7 +20,7 @@ OPERATION = {
     "output_stream": "out",
 }
 PAGES = ["/definitions/", "/definitions/1/", "/definitions/2/", "/definitions/new/?like=2"]
-PAGES += ["/definitions/1/change/", "/definitions/1/versions/", "/definitions/1/versions/1/"]
+PAGES += ["/definitions/1/change/", "/definitions/1/versions/", "/definitions/2/versions/1/"]
 PAGES += ["/definitions/1/versions/1/restore/", "/definitions/1/remove/"]
 
 
@@ -40,6 +39,8 @@ def filled(served: Api) -> Api:
     }
     harm |= {"environment": {"A": HOSTILE}}
     assert served.post("/api/process_definition/", {"definition": harm}).status_code == 201
+    harm |= {"exec": f"cat {HOSTILE}", "environment": {}}
+    served.request("PUT", "/api/process_definition/2/", {"definition": harm})
     return served
 
 

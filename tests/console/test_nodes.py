@@ -19,8 +19,7 @@ from streams.broker import Session
 from streams.control import Heartbeat, OperatorReport, OperatorState
 from streams.message import Message
 from tests.aws import emptied_ec2
-from tests.console.looking import People, must_fit
-from tests.console.test_pages import HOSTILE
+from tests.console.looking import HOSTILE, People, must_fit
 from tests.eventually import eventually
 from tests.manager.machines.keeping import SECRETS, quick, write_inventory
 from tests.manager.serving import Api, serving

@@ -3,16 +3,17 @@
 import re
 import time
 from functools import partial
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from manager.model import Role
 from streams import control, names
-from streams.broker import Session
+from streams.broker import Channel, Session
 from streams.control import Counters, Heartbeat, LogLines, OperatorReport, OperatorState
 from streams.message import Message
-from tests.console.looking import People, must_fit
+from tests.console.looking import HOSTILE, People, harm, must_fit, reach
 from tests.manager.serving import Api
 
 UPPER = {"definition": {"name": "Upper", "application": "any", "exec": "tr [a-z] [A-Z]"}}
@@ -32,7 +33,6 @@ EVERY = [
 ]
 EVERY += ["/new/stream/", "/new/operation/"]
 EVERY += ["/operations/upper/dead-letters/", "/operations/upper/purge/", "/login/", "/nothing/"]
-HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m\u202egnp.exe\x9b0m"
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,45 @@ def test_the_keyboard_alone_leads_everywhere(filled: Api, people: People) -> Non
     expect(page.get_by_role("heading", level=1)).to_have_text("Operation upper")
     page.go_back()
     expect(page.get_by_role("heading", level=1)).to_have_text("Operations")
+
+
+def test_by_keyboard_alone_things_are_made_and_changed(filled: Api, people: People) -> None:
+    filled.post("/api/nodes/", {"name": "keys"})
+    page = people.enter("/definitions/new/")
+    keys, button = page.keyboard, partial(page.get_by_role, "button", exact=True)
+    for field, text in (("Name", "Keys"), ("Application", "any"), ("Program", "cat")):
+        _type(page, field, text)
+    reach(page, button(name="Register"))
+    keys.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Definition Keys")
+    reach(page, page.get_by_role("link", name="New operation with it"))
+    keys.press("Enter")
+    expect(page.get_by_label("Name", exact=True)).to_be_focused()
+    for field, text in (("Name", "keys"), ("Takes from stream", "in"), ("Puts onto stream", "k")):
+        _type(page, field, text)
+    reach(page, page.get_by_label("Works", exact=True))
+    keys.press("ArrowDown")
+    reach(page, button(name="Create"))
+    keys.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Operation keys")
+    assert filled.get("/api/operations/keys/").json()["demand"] == "always"
+    reach(page, button(name="Stop"))
+    keys.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("stop: done")
+    page.goto(filled.url + "/streams/in/archive/")
+    _type(page, "Keep for days", "0")
+    keys.press("Enter")
+    expect(page.locator("#about-keep_days .wrong")).to_be_visible()
+    page.goto(filled.url + "/nodes/")
+    reach(page, page.get_by_role("link", name="keys", exact=True))
+    keys.press("Enter")
+    reach(page, button(name="Drain"))
+    keys.press("Enter")
+    reach(page, button(name="Resume"))
+    page.goto(filled.url + "/account/")
+    _type(page, "New token for", "keys")
+    keys.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("shown this once")
 
 
 def test_the_drawing_leads_to_what_it_shows(filled: Api, people: People) -> None:
@@ -124,6 +163,7 @@ def test_the_tail_shows_messages_as_what_they_are(
     assert send(HOSTILE.encode(), "text/plain") == (
         "<script>alert(1)</script><img src=x onerror=alert(1)>⟨U+001B⟩[31m⟨U+202E⟩gnp.exe⟨U+009B⟩0m"
     )
+    assert harm(page) == []
     assert send(b'{"a":[1]}', "application/json") == '{\n  "a": [\n    1\n  ]\n}'
     assert "ff fe 00" in send(b"\xff\xfe\x00", "text/plain")
     assert send(b"x" * 50_000_000, "text/plain").startswith("xxx")
@@ -189,8 +229,31 @@ def test_dead_letters_are_seen_and_given_back(filled: Api, people: People, broke
     expect(page.get_by_role("status")).to_have_text("1 dead letter thrown away")
     page.goto(filled.url + "/operations/upper/purge/")
     expect(page.get_by_text("2 messages will be lost")).to_be_visible()
-    taken = [broker.channel.basic_get("operations.upper", auto_ack=True)[1] for _ in range(2)]
+    taken = [broker.call(_take)[1] for _ in range(2)]
     assert [one.message_id for one in taken if one] == ["letter-2", "letter-1"]
+
+
+def test_a_dead_letter_of_any_kind_harms_nobody(
+    filled: Api, people: People, broker: Session
+) -> None:
+    harmed = {**OPERATION, "name": "harmed", "output_stream": "nowhere"}
+    assert filled.post("/api/operations/", harmed).status_code == 201
+    headers = {f"x-streamboss-{n}": HOSTILE for n in ("reason", "stderr", "node", "failed-at")}
+    for body, kind in (
+        (b"x" * 50_000_000, "text/plain"),
+        (b"\xff\xfe<script>alert(1)</script>", "text/html"),
+        (HOSTILE.encode(), "image/png"),
+        (HOSTILE.encode(), "application/json"),
+    ):
+        # a foreign client's ids and kinds may be anything, too
+        letter = Message(body, HOSTILE, kind, headers=headers)
+        broker.publish("operations.dead", letter, routing_key="harmed")
+    page = people.enter("/operations/harmed/dead-letters/", width=360)
+    expect(page.locator(".letters > li")).to_have_count(4)
+    must_fit(page, f"{filled.url}/operations/harmed/dead-letters/")
+    expect(page.locator(".letters > li").first).to_contain_text("48 MiB")
+    expect(page.locator(".letters > li").last).to_contain_text("<script>")
+    assert len(page.content()) < 1_000_000
 
 
 def test_what_programs_said_and_how_they_ended_appears(
@@ -223,6 +286,7 @@ def test_what_programs_said_and_how_they_ended_appears(
     for part in ("running", "2 h ago", "4,321"):
         expect(rows.first).to_contain_text(part)
     expect(rows.last).to_contain_text("it <script>")
+    assert harm(page) == []
     rows.first.get_by_role("link", name="n1").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Node n1")
     page.go_back()
@@ -244,6 +308,16 @@ def test_a_lost_manager_is_shown_and_heals(filled: Api, people: People) -> None:
     )
     expect(page.locator("#lost")).to_be_hidden()
     expect(page.get_by_role("link", name="meanwhile")).to_be_visible()
+
+
+def _take(channel: Channel) -> Any:
+    return channel.basic_get("operations.upper", auto_ack=True)
+
+
+def _type(page: Page, field: str, text: str) -> None:
+    """Type into a field that the keyboard leads to."""
+    reach(page, page.get_by_label(field, exact=True))
+    page.keyboard.type(text)
 
 
 def _send(broker: Session, page: Page, stream: str, body: bytes, kind: str) -> str:

@@ -1,5 +1,6 @@
 """The parts of the console that decide: what is shown of a message, numbers, tables, topology."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,13 +11,21 @@ from hypothesis import strategies as st
 from manager.console import numbers
 from manager.console.feed import Look, OperationLook, StreamLook
 from manager.console.graph import MOST, elements, part_of
-from manager.console.shown import TEXT_CHARACTERS, How, shown, shown_letter, visible
+from manager.console.shown import TEXT_CHARACTERS, How, as_json, shown, shown_letter, visible
 from manager.console.tables import PAGE_ROWS, Asked, rows
 from manager.model import DeadLetter, Operation, OperationState, OperationStatus
 from streams.definition import ProcessDefinition
 from streams.message import Message
 
 CAT = ProcessDefinition(name="cat", application="any", exec="cat")
+
+
+@given(st.text())
+def test_json_to_copy_hides_nothing_and_means_the_same(text: str) -> None:
+    told = as_json({text: ["grüße", text]})
+    assert visible(told) == told
+    assert "grüße" in told
+    assert json.loads(told) == {text: ["grüße", text]}
 
 
 @given(st.text())

@@ -48,9 +48,9 @@ def test_a_definition_is_tried_and_mended_before_it_is_saved(
     expect(tried).to_contain_text("exit status 65. In an operation: no other attempt")
     expect(tried.get_by_label("stderr")).to_have_text("<script>alert(1)</script>")
     page.get_by_label("Program").fill("tr a-z A-Z")
-    page.get_by_label("Sample message").fill("grüße\nan alle")
+    page.get_by_label("Sample message").fill("grüße\nan \x1b\u202ealle")
     button.click()
-    expect(tried.locator("pre")).to_have_text("GRüßE\nAN ALLE")
+    expect(tried.locator("pre")).to_have_text("GRüßE\nAN ⟨U+001B⟩⟨U+202E⟩ALLE")
     expect(tried).to_contain_text("exit status 0")
     assert obstacles(page) == []
     assert too_wide(page) <= 0
