@@ -229,7 +229,7 @@ class ManagerClient:
         return self._created("users/", {"name": name, "password": password, "role": role})
 
     def change_user(self, name: str, **changes: Any) -> Json:
-        """Give a user another password or role; return the user."""
+        """Give a user another password or role, or other buckets; return the user."""
         return self._json("PATCH", _path("users", name), changes)
 
     def tokens(self, name: str) -> Objects:

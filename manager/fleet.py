@@ -15,6 +15,8 @@ from streams.errors import ControlError
 
 #: Log entries kept for each operation, and for how many operations.
 _LOG_ENTRIES, _LOGGED_OPERATIONS = 200, 5000
+#: What an agent sends at once is a tenth of this.
+_LOG_CHARACTERS = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Fleet:
         """
         _, node, kind = routing_key.split(".", 2)
         if kind == "log":
-            self._log(control.decode(LogLines, raw))
+            self._log(node, control.decode(LogLines, raw))
             return False
         try:
             heartbeat = control.decode(Heartbeat, raw)
@@ -126,7 +128,11 @@ class Fleet:
             self._nodes[node] = _Seen(heartbeat, self._clock(), datetime.now(UTC))
             return before.heartbeat if before else None
 
-    def _log(self, said: LogLines) -> None:
+    def _log(self, node: str, said: LogLines) -> None:
+        if said.node != node:
+            raise ControlError(f"node {node!r} speaks for {said.node!r}")
+        if sum(map(len, said.lines)) > _LOG_CHARACTERS:
+            raise ControlError(f"node {node!r} sends too much of stderr at once")
         entry = LogEntry(datetime.fromtimestamp(said.at, UTC), said.node, said.lines, said.dropped)
         with self._lock:
             if said.operation in self._logs or len(self._logs) < _LOGGED_OPERATIONS:

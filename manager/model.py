@@ -1,9 +1,11 @@
 """What the manager knows, as plain values: shared by store, API, reconcile and dispatcher."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from streams.application import appliance_of
 from streams.control import ANY_APPLICATION, Counters, OperatorReport
 from streams.definition import ProcessDefinition
 
@@ -67,10 +69,11 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who may use the API."""
+    """Somebody who may use the API; `buckets` are those that their operations may read."""
 
     name: str
     role: Role
+    buckets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,13 +226,23 @@ class ArchiveStatus:
 class NodeRecord:
     """A node that was added; what it is and does comes from its heartbeats.
 
-    `draining`: a person wants it to take nothing new.
+    `draining`: a person wants it to take nothing new. `offers`: the applications that it may offer.
     """
 
     name: str
     owner: str
     added_at: datetime
     draining: bool = False
+    offers: tuple[str, ...] = (ANY_APPLICATION,)
+
+    def allowed(self, heard: Iterable[str]) -> tuple[str, ...]:
+        """Return what counts of the offers that it makes.
+
+        Who has stolen its login may say anything, and gets the streams of what it is given to run.
+        """
+        if ANY_APPLICATION in self.offers:
+            return tuple(heard)
+        return tuple(o for o in heard if {o, appliance_of(o)} & {*self.offers})
 
     def state(self, heard: NodeState) -> NodeState:
         """Return its state, by what is heard of it: told to drain, it takes nothing new."""

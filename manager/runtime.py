@@ -82,6 +82,9 @@ class RuntimeStore(LeaseStore, TellerStore, KeeperStore, Protocol):
     def list_nodes(self) -> list[NodeRecord]:
         """Return every node that was added."""
 
+    def readable_buckets(self) -> Mapping[str, tuple[str, ...] | None]:
+        """Return the buckets that each user's operations may read; None: no grant is needed."""
+
 
 class Runtime:
     """Threads for the broker and for reconciling; every method may be called from any thread."""
@@ -159,7 +162,11 @@ class Runtime:
         """Return how each node is, those never heard of included."""
         heard = self._fleet.statuses()
         return [
-            replace(status, state=record.state(status.state))
+            replace(
+                status,
+                state=record.state(status.state),
+                offers=record.allowed(status.offers),
+            )
             if (status := heard.get(record.name))
             else NodeStatus(record.name, NodeState.GONE, offers=())
             for record in self._store.list_nodes()
@@ -316,14 +323,15 @@ class Runtime:
             },
             memory=self._memory,
             objects=self._objects,
+            buckets=self._store.readable_buckets(),
             machines=replace(about, term=self._term or 0),
         )
 
     def _node_views(self, added: Mapping[str, NodeRecord]) -> list[NodeView]:
         return [
-            replace(view, state=added[view.name].state(view.state))
+            replace(view, state=record.state(view.state), offers=record.allowed(view.offers))
             for view in self._fleet.views()
-            if view.name in added
+            if (record := added.get(view.name))
         ]
 
     def _refresh_s(self) -> float:

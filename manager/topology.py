@@ -6,7 +6,7 @@ broker is harmless: it is taken over when the same is made again.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -107,10 +107,10 @@ def remove_operation(services: Services, name: str) -> tuple[int, int]:
     return thrown_away
 
 
-def add_node(services: Services, name: str, owner: str) -> dict[str, Any]:
+def add_node(services: Services, name: str, owner: str, offers: Sequence[str]) -> dict[str, Any]:
     """Add a node; return what its agent.json says of the broker, its own password included."""
     broker = services.runtime.broker
-    with services.store.created_node(name, owner), _undone_on_failure() as undo:
+    with services.store.created_node(name, owner, offers), _undone_on_failure() as undo:
         undo.append(partial(broker.remove_node, name))
         joining = dict(broker.add_node(name))
     services.runtime.poke()

@@ -9,6 +9,7 @@ import logging
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -140,10 +141,19 @@ class Users:
             return login.user, False
         raise ConflictError(f"user {name!r} exists already, with another role or password")
 
-    def change(self, name: str, *, password: str | None, role: Role | None) -> User:
-        """Give a user another password, which ends all tokens and sessions, or another role."""
+    def change(
+        self,
+        name: str,
+        *,
+        password: str | None = None,
+        role: Role | None = None,
+        buckets: Sequence[str] | None = None,
+    ) -> User:
+        """Change what is given; another password ends all tokens and sessions."""
         password_hash = None if password is None else self._hash(password)
-        return self._store.update_user(name, role=role, password_hash=password_hash)
+        return self._store.update_user(
+            name, role=role, password_hash=password_hash, buckets=buckets
+        )
 
     def new_token(self, name: str, label: str = "") -> str:
         """Return a new token that logs this user in. It is kept only as a hash."""

@@ -1,6 +1,6 @@
 """How S3 is reached, and where outputs go that became objects. Data; talking is `objects`' part."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
@@ -19,6 +19,8 @@ _VARIABLES = {
     "session_token": ("AWS_SESSION_TOKEN",),
     "ca_file": (CA_VARIABLE,),
 }
+#: A list that allows nothing: no bucket is called that, and an empty one allows all.
+NO_BUCKETS = ("",)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -75,10 +77,24 @@ class ObjectStore:
     #: the server's CA, in PEM: a file's path would be of no use on another machine
     ca: str | None = None
 
+    def granted(self, buckets: Collection[str] | None) -> "ObjectStore":
+        """Return what an operation gets whose owner may read these buckets; None: an admin's.
+
+        What the settings name is open to everybody. An admin's operations read everywhere else,
+        too, where the settings name nothing.
+        """
+        if buckets is None and not self.buckets:
+            return self
+        allowed = sorted({*self.buckets, *(buckets or ())})
+        return replace(self, buckets=tuple(allowed) or NO_BUCKETS)
+
     def objection(self, bucket: str, key: str) -> str | None:
         """Say why an operator, whose login may read it, mustn't fetch this object; None: it may."""
         if bucket == self.archive_bucket and key.startswith(ARCHIVES):
             return "an object reference into the archives: replay them instead"
         if self.buckets and bucket not in {*self.buckets, self.bucket}:
-            return f"an object reference to bucket {bucket!r}, which isn't in STREAMBOSS_BUCKETS"
+            return (
+                f"an object reference to bucket {bucket!r}, which the operation's owner may not"
+                " read: an admin grants it"
+            )
         return None

@@ -29,9 +29,16 @@ LATE_S = 6.0
 LOST_S = 15.0
 #: What a node offers that takes any application without an image of its own.
 ANY_APPLICATION = "any"
+#: No control message is longer, in bytes: whoever has an agent's login may send any.
+MOST_BYTES = 16 * 1024 * 1024
 #: The longest that a program is tried, in seconds; the most that it is given, and that is shown.
 TRIAL_S = 30.0
 TRIAL_BYTES = 64 * 1024
+
+
+#: Seconds since 1970, up to the year 9999.
+_Moment = Annotated[float, Field(ge=0, lt=253_370_764_800)]
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class OperatorState(StrEnum):
@@ -45,7 +52,7 @@ class OperatorState(StrEnum):
 
 
 class _Said(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
 
 def _known(model: type[BaseModel], raw: object) -> object:
@@ -98,15 +105,15 @@ class Assignment(_Said):
 class Counters(_Said):
     """Totals since the operator started. Latencies are of the last minute, in seconds."""
 
-    received: int = 0
-    published: int = 0
-    acknowledged: int = 0
-    retried: int = 0
-    dead_lettered: int = 0
-    uncollected: int = 0
-    restarts: int = 0
-    in_hand: int = 0
-    exit_statuses: dict[str, int] = Field(default_factory=dict)
+    received: _Count = 0
+    published: _Count = 0
+    acknowledged: _Count = 0
+    retried: _Count = 0
+    dead_lettered: _Count = 0
+    uncollected: _Count = 0
+    restarts: _Count = 0
+    in_hand: _Count = 0
+    exit_statuses: dict[str, _Count] = Field(default_factory=dict)
     latency_p50_s: float | None = None
     latency_p99_s: float | None = None
 
@@ -119,7 +126,7 @@ class OperatorReport(_Said):
     state: OperatorState
     reason: str = ""
     pid: int | None = None
-    started_at: float | None = None
+    started_at: _Moment | None = None
     counters: Counters = Counters()
 
 
@@ -130,10 +137,10 @@ class Heartbeat(_Said):
     node: str
     incarnation: str
     term: int = 0
-    slots: Annotated[int, Field(ge=0)]
+    slots: _Count
     offers: tuple[str, ...]
     state: str = "ready"
-    started_at: float = 0.0
+    started_at: _Moment = 0.0
     cpu_percent: float | None = None
     cores: int | None = None
     memory_bytes: int | None = None
@@ -149,9 +156,9 @@ class LogLines(_Said):
     v: int = VERSION
     node: str
     operation: str
-    at: float
+    at: _Moment
     lines: tuple[str, ...]
-    dropped: int = 0
+    dropped: _Count = 0
 
 
 class TrialAsked(_Said):
@@ -233,9 +240,11 @@ def as_object(raw: bytes) -> Mapping[str, Any]:
     Raises:
         ControlError: not a JSON object.
     """
+    if len(raw) > MOST_BYTES:
+        raise ControlError(f"a control message of {len(raw)} bytes")
     try:
         said = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ControlError("a control message that isn't JSON") from None
     if not isinstance(said, dict):
         raise ControlError("a control message that isn't a JSON object")

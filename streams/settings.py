@@ -37,7 +37,7 @@ class Settings:
     #: where archives are, and where outputs go that became objects
     bucket: str | None = None
     object_bucket: str | None = None
-    #: the only buckets that references may name to operations, beside that one; empty: any
+    #: buckets that everybody's operations may read, beside that one
     buckets: tuple[str, ...] = ()
     #: outputs of more bytes become objects; 0: none does
     object_threshold_bytes: int = THRESHOLD_BYTES

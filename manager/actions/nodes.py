@@ -1,5 +1,6 @@
 """Nodes, which are for admins."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from manager import topology
@@ -9,11 +10,15 @@ from manager.roles import must_be_admin
 from manager.services import Services
 
 
-def add_node(services: Services, user: User, name: str) -> dict[str, Any]:
-    """Add a node; return what its agent.json says of the broker, its own password included."""
+def add_node(services: Services, user: User, name: str, offers: Sequence[str]) -> dict[str, Any]:
+    """Add a node that may offer these applications.
+
+    Returns:
+        What its agent.json says of the broker, its own password included.
+    """
     must_be_admin(user)
-    joining = topology.add_node(services, name, user.name)
-    note(services, user, "node.added", name)
+    joining = topology.add_node(services, name, user.name, offers)
+    note(services, user, "node.added", name, offers=list(offers))
     return joining
 
 

@@ -1,6 +1,6 @@
 """Users, for admins; and each user's own password and tokens."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from manager.actions.noting import note
@@ -23,16 +23,27 @@ def add_user(
 
 
 def change_user(
-    services: Services, user: User, name: str, *, password: str | None, role: Role | None
+    services: Services,
+    user: User,
+    name: str,
+    *,
+    password: str | None = None,
+    role: Role | None = None,
+    buckets: Sequence[str] | None = None,
 ) -> User:
-    """Give a user another password, which ends their tokens and sessions; or another role."""
+    """Give a user another password, which ends their tokens and sessions; or, as an admin, more.
+
+    That is another role, and other buckets than those that their operations could read so far.
+    """
     must_be(user, name)
-    if role is not None:
+    if role is not None or buckets is not None:
         must_be_admin(user)
-    changed = services.users.change(name, password=password, role=role)
-    what = [] if password is None else ["password"]
-    what += [] if role is None else ["role"]
-    note(services, user, "user.changed", name, changed=what, role=changed.role.value)
+    changed = services.users.change(name, password=password, role=role, buckets=buckets)
+    given = {"password": password, "role": role, "buckets": buckets}
+    what = [field for field, value in given.items() if value is not None]
+    told = {"role": changed.role.value, "buckets": list(changed.buckets)}
+    note(services, user, "user.changed", name, changed=what, **told)
+    services.runtime.poke()
     return changed
 
 

@@ -47,6 +47,8 @@ _NodeName = Annotated[str, AfterValidator(legal("node")), SHAPE]
 _UserName = Annotated[str, AfterValidator(legal("user")), SHAPE]
 _Id = Annotated[int, Field(ge=-MAX_ID, le=MAX_ID)]
 _Password = Annotated[str, Field(min_length=1, max_length=1000)]
+#: Wider than S3's own rule: servers differ, and old buckets have capitals.
+_Bucket = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{2,62}$")]
 _FIRST_DAY, _LAST_DAY = datetime(1970, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 
 
@@ -229,6 +231,7 @@ class UserPatch(Strict):
 
     password: _Password | None = None
     role: _Role | None = None
+    buckets: Annotated[list[_Bucket], Field(max_length=100)] | None = None
 
 
 class TokenBody(Strict):

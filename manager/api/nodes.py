@@ -24,7 +24,7 @@ def list_nodes(_: Viewer, services: Parts, asked: Asked) -> Answer:
 def add_node(admin: Admin, services: Parts, raw: Body) -> Answer:
     """Add a node: answers once with `config`, the content of its agent.json."""
     body = parse(NodeBody, raw)
-    joining = actions.add_node(services, admin, body.name)
+    joining = actions.add_node(services, admin, body.name, body.offers)
     config = {**body.model_dump(), **joining}
     return made({**views.node(node_of(services, body.name)), "config": config}, created=True)
 

@@ -51,9 +51,9 @@ def get_user(name: Name, asking: Viewer, services: Parts) -> Answer:
 
 @router.patch("/{name}/", openapi_extra=takes(UserPatch))
 def change_user(name: Name, asking: Viewer, services: Parts, raw: Body) -> Answer:
-    """Give a user another password, which ends all their tokens; or, as an admin, another role."""
+    """Give a user another password, which ends all their tokens; as an admin, role or buckets."""
     body = parse(UserPatch, raw)
-    changed = actions.change_user(services, asking, name, password=body.password, role=body.role)
+    changed = actions.change_user(services, asking, name, **dict(body))
     return Answer(views.user(changed))
 
 

@@ -215,6 +215,7 @@ def user(value: User) -> Json:
     return {
         "name": value.name,
         "role": value.role.value,
+        "buckets": list(value.buckets),
         "resource_uri": f"/api/users/{value.name}/",
     }
 

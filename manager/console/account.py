@@ -25,7 +25,7 @@ from manager.roles import must_be
 from streams.errors import BrokerError, StreamsError
 
 router = APIRouter()
-_FIELDS = ("password", "again", "label", "role")
+_FIELDS = ("password", "again", "label", "role", "buckets")
 
 
 @router.get("/account/")
@@ -50,7 +50,7 @@ def change_password(
         password = checked(UserPatch, {"password": form.get("password", "")}).password
         if password != form.get("again"):
             raise InvalidError(["again: differs from the password above: nothing was changed"])
-        user = actions.change_user(here.services, person.user, name, password=password, role=None)
+        user = actions.change_user(here.services, person.user, name, password=password)
     except MENDABLE as error:
         return _again(request, here, person, name, error)
     answer = done(here, place_of(person, name), f"{name} has another password")
@@ -65,10 +65,24 @@ def change_role(request: Request, here: Here, person: Person, name: Name, form: 
     must_be(person.user, name)
     try:
         role = checked(UserPatch, {"role": form.get("role", "")}).role
-        actions.change_user(here.services, person.user, name, password=None, role=role)
+        actions.change_user(here.services, person.user, name, role=role)
     except MENDABLE as error:
         return _again(request, here, person, name, error)
     return done(here, place_of(person, name), f"{name} has role {form['role']}")
+
+
+@router.post("/users/{name}/buckets/")
+def grant_buckets(request: Request, here: Here, person: Person, name: Name, form: Form) -> Response:
+    """Let a user's operations read these buckets and no others, as an admin."""
+    must_be(person.user, name)
+    buckets = form.get("buckets", "").replace(",", " ").split()
+    try:
+        wanted = checked(UserPatch, {"buckets": buckets}).buckets
+        actions.change_user(here.services, person.user, name, buckets=wanted)
+    except MENDABLE as error:
+        return _again(request, here, person, name, error)
+    said = f"operations of {name} may read {', '.join(buckets) or 'no buckets'}"
+    return done(here, place_of(person, name), said)
 
 
 @router.post("/users/{name}/tokens/")
@@ -120,7 +134,7 @@ def _shown(here: Console, person: Visitor, name: str) -> dict[str, Any]:
     return {
         "look": here.feed.look(),
         "user": user,
-        "filled": Filled({"role": user.role.value}),
+        "filled": Filled({"role": user.role.value, "buckets": " ".join(user.buckets)}),
         "tokens": here.services.store.list_tokens(name),
         "rights": _rights(here, name),
         "place": place_of(person, name),

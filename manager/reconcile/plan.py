@@ -29,7 +29,8 @@ class Observed:
 
     `settled`: each known node was heard or given up, so that what looks unassigned is.
     `demand_known`: all demand was seen, so that what looks unwanted is. `instances` holds the
-    number wanted of an operation where it isn't its minimum. `objects` goes to every operator.
+    number wanted of an operation where it isn't its minimum. `objects` goes to every operator, with
+    the `buckets` of its owner: of somebody unknown none, None is an admin.
     `machines` is None where no cloud is to be used.
     """
 
@@ -42,6 +43,7 @@ class Observed:
     instances: Mapping[str, int] = field(default_factory=dict)
     memory: Mapping[str, Memory] = field(default_factory=dict)
     objects: ObjectStore = field(default_factory=ObjectStore)
+    buckets: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     machines: Seen | None = None
 
 
@@ -193,17 +195,17 @@ def _assignments(
         mine, told = memory[operation.name], said.get(operation.name, {})
         for name, instances in mine.nodes.items():
             if name in by_node and not must_wait(operation, mine, name, told):
-                by_node[name].append(_assigned(operation, instances, seen.objects))
+                by_node[name].append(_assigned(operation, instances, seen))
         for name in mine.draining:
             if name in by_node:
-                last = _assigned(operation, 1, seen.objects)
+                last = _assigned(operation, 1, seen)
                 by_node[name].append(last.model_copy(update={"draining": True}))
     return {
         name: tuple(sorted(wanted, key=lambda a: a.operation)) for name, wanted in by_node.items()
     }
 
 
-def _assigned(operation: Operation, instances: int, objects: ObjectStore) -> Assigned:
+def _assigned(operation: Operation, instances: int, seen: Observed) -> Assigned:
     return Assigned(
         operation=operation.name,
         revision=operation.revision,
@@ -212,7 +214,7 @@ def _assigned(operation: Operation, instances: int, objects: ObjectStore) -> Ass
         output_stream=operation.output_stream,
         instances=instances,
         drain_s=operation.drain_s,
-        objects=objects,
+        objects=seen.objects.granted(seen.buckets.get(operation.owner, ())),
     )
 
 

@@ -84,7 +84,10 @@ class MachineQueries(Database):
                 return False
             for record in launches:
                 session.add(MachineRow(**_values(record)))
-                session.add(NodeRow(name=record.node, owner="", added_at=record.launched_at))
+                offers = [record.application]
+                session.add(
+                    NodeRow(name=record.node, owner="", added_at=record.launched_at, offers=offers)
+                )
             for node in made.ready:
                 _make_ready(session, node, now)
             for node, since in made.idle.items():

@@ -1,6 +1,6 @@
 """Nodes in the store: which were added. What they do comes from their heartbeats."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import select
@@ -16,7 +16,7 @@ class NodeQueries(Database):
     """Nodes are seen by everybody."""
 
     @contextmanager
-    def created_node(self, name: str, owner: str) -> Iterator[NodeRecord]:
+    def created_node(self, name: str, owner: str, offers: Sequence[str]) -> Iterator[NodeRecord]:
         """Keep a new node if the block, which makes its broker user, succeeds."""
         with self._writing() as session:
             if session.get(NodeRow, name):
@@ -24,7 +24,7 @@ class NodeQueries(Database):
                     f"node {name!r} exists already, and its password was shown once:"
                     f" remove it and add it again for a new one"
                 )
-            row = NodeRow(name=name, owner=owner)
+            row = NodeRow(name=name, owner=owner, offers=list(offers))
             session.add(row)
             session.flush()
             yield to_node(row)
@@ -59,7 +59,13 @@ class NodeQueries(Database):
 
 def to_node(row: NodeRow) -> NodeRecord:
     """Return the row as a value."""
-    return NodeRecord(name=row.name, owner=row.owner, added_at=row.added_at, draining=row.draining)
+    return NodeRecord(
+        name=row.name,
+        owner=row.owner,
+        added_at=row.added_at,
+        draining=row.draining,
+        offers=tuple(row.offers),
+    )
 
 
 def _row(session: Session, name: str) -> NodeRow:

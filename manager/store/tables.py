@@ -67,6 +67,8 @@ class UserRow(Base):
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
     role: Mapped[str] = mapped_column(String(10))
     password_hash: Mapped[str] = mapped_column(String(200))
+    #: those from which their operations may fetch what references name
+    buckets: Mapped[list[str]] = mapped_column(JSON, default=list)
     created_at: Mapped[datetime] = mapped_column(Instant, default=now)
 
 
@@ -216,13 +218,17 @@ class ReplayRow(Base):
 
 
 class NodeRow(Base):
-    """A node that was added; `draining`: a person wants it to take nothing new."""
+    """A node that was added; `draining`: a person wants it to take nothing new.
+
+    `offers` are the applications that it may offer.
+    """
 
     __tablename__ = "nodes"
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
     owner: Mapped[str] = mapped_column(String(100))
     added_at: Mapped[datetime] = mapped_column(Instant, default=now)
     draining: Mapped[bool] = mapped_column(default=False)
+    offers: Mapped[list[str]] = mapped_column(JSON)
 
 
 class MachineRow(Base):

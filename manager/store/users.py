@@ -1,5 +1,6 @@
 """Users in the store. Passwords come here as hashes only."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import delete, func, select, update
@@ -44,11 +45,18 @@ class UserQueries(Database):
             return to_user(row)
 
     def update_user(
-        self, name: str, *, role: Role | None = None, password_hash: str | None = None
+        self,
+        name: str,
+        *,
+        role: Role | None = None,
+        password_hash: str | None = None,
+        buckets: Sequence[str] | None = None,
     ) -> User:
-        """Change a user's role or password; another password ends all tokens and sessions."""
+        """Change what is given; another password ends all tokens and sessions."""
         with self._writing() as session:
             row = _row(session, name)
+            if buckets is not None:
+                row.buckets = sorted(set(buckets))
             if role is not None and role != row.role:
                 _keep_an_admin(session, row)
                 row.role = role
@@ -64,6 +72,15 @@ class UserQueries(Database):
         with self._reading() as session:
             row = session.get(UserRow, name)
             return Login(to_user(row), row.password_hash) if row else None
+
+    def readable_buckets(self) -> dict[str, tuple[str, ...] | None]:
+        """Return each user's buckets; None: an admin, who needs no grant."""
+        query = select(UserRow.name, UserRow.role, UserRow.buckets)
+        with self._reading() as session:
+            return {
+                name: None if role == Role.ADMIN.value else tuple(buckets)
+                for name, role, buckets in session.execute(query)
+            }
 
     def get_user(self, name: str) -> User:
         """Return a user."""
@@ -90,7 +107,7 @@ class UserQueries(Database):
 
 def to_user(row: UserRow) -> User:
     """Return the row as a value."""
-    return User(name=row.name, role=Role(row.role))
+    return User(name=row.name, role=Role(row.role), buckets=tuple(row.buckets))
 
 
 def _row(session: Session, name: str) -> UserRow:

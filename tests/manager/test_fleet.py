@@ -1,9 +1,14 @@
 """Nodes by what they say, and by how long they have been silent."""
 
+import json
+
+import pytest
+
 from manager.fleet import Fleet
 from manager.model import NodeState
 from streams import control
 from streams.control import LATE_S, LOST_S, Heartbeat
+from streams.errors import ControlError
 
 
 class _Looks:
@@ -49,6 +54,41 @@ def test_an_outage_of_the_broker_makes_no_node_lost() -> None:
     assert looks.states()["living"] is NodeState.LATE
     looks.look(LOST_S)
     assert looks.states()["living"] is NodeState.LOST
+
+
+_SAID = {"v": 1, "node": "n1", "incarnation": "1", "slots": 1, "offers": ["any"]}
+_LOGGED = {"v": 1, "node": "n1", "operation": "op", "at": 0, "lines": ["x"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("heartbeat", {**_SAID, "started_at": 1e300}),
+        ("heartbeat", {**_SAID, "started_at": -1e300}),
+        ("heartbeat", {**_SAID, "cpu_percent": float("nan")}),
+        ("heartbeat", {**_SAID, "slots": 10**400}),
+        ("heartbeat", {**_SAID, "node": "n2"}),
+        ("log", {**_LOGGED, "at": 1e300}),
+        ("log", {**_LOGGED, "at": float("inf")}),
+        ("log", {**_LOGGED, "node": "n2"}),
+        ("log", {**_LOGGED, "lines": ["x" * 65_537]}),
+        ("log", {**_LOGGED, "lines": [1]}),
+    ],
+)
+def test_what_an_agent_cannot_mean_is_refused_and_shown_to_nobody(
+    kind: str, said: dict[str, object]
+) -> None:
+    fleet = Fleet()
+    with pytest.raises(ControlError):
+        fleet.hear(f"from.n1.{kind}", json.dumps(said).encode())
+    assert [status.started_at for status in fleet.statuses().values()] in ([], [None])
+    assert fleet.logs("op") == []
+
+
+def test_a_message_that_only_fills_memory_is_refused() -> None:
+    for raw in (b"[" * 1_000_000, b'{"a":' * 100_000, b" " * (control.MOST_BYTES + 1)):
+        with pytest.raises(ControlError):
+            Fleet().hear("from.n1.log", raw)
 
 
 def test_a_manager_that_stood_still_takes_nobody_for_lost() -> None:

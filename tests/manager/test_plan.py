@@ -12,6 +12,7 @@ from manager.dispatcher import NodeView
 from manager.model import DemandMode, Instances, NodeState, Operation, OperationState
 from manager.reconcile.memory import Memory
 from manager.reconcile.plan import Observed, Plan, plan
+from streams.access import NO_BUCKETS, ObjectStore
 from streams.control import OperatorState
 from streams.definition import Order
 from tests.manager.planning import node, operation
@@ -186,6 +187,32 @@ def test_what_waits_bound_for_a_node_stays_bound_until_all_demand_is_known() -> 
     assert scene.bound == {"up"}
     scene.look()
     assert scene.bound == set()
+
+
+def test_each_operation_gets_the_buckets_that_its_owner_may_read_and_no_others() -> None:
+    # Given an admin's operation, two of people with and without a grant, one of nobody known
+    owners = {"boss": None, "ada": ("photos",), "bob": ()}
+    scene = Scene(
+        [replace(operation(o, f"{o}-in", f"{o}-out"), owner=o) for o in (*owners, "gone")],
+        consumed={f"{o}-out" for o in (*owners, "gone")},
+    )
+
+    def buckets(**settings: Any) -> dict[str, tuple[str, ...]]:
+        objects = ObjectStore(bucket="outputs", **settings)
+        made = scene.look(buckets=owners, objects=objects)
+        return {a.operation: a.objects.buckets for a in made.assignments["n1"]}
+
+    # Then the admin reads all; the others what was granted, and no list of theirs is empty
+    assert buckets() == {
+        "boss": (), "ada": ("photos",), "bob": NO_BUCKETS, "gone": NO_BUCKETS
+    }  # fmt: skip
+    # and what the settings open is everybody's
+    assert buckets(buckets=("open",)) == {
+        "boss": ("open",), "ada": ("open", "photos"), "bob": ("open",), "gone": ("open",)
+    }  # fmt: skip
+    nothing = ObjectStore(bucket="outputs", buckets=NO_BUCKETS)
+    assert nothing.objection("outputs", "k") is None
+    assert nothing.objection("photos", "k")
 
 
 def test_an_operation_on_a_lost_node_goes_elsewhere() -> None:

@@ -205,6 +205,17 @@ def _routes(api: Api) -> set[str]:
     return {f"{method.upper()} {path}" for path, found in described.items() for method in found}
 
 
+@pytest.mark.parametrize(
+    "change", [{"role": "admin"}, {"buckets": ["photos"]}], ids=["role", "buckets"]
+)
+def test_only_admins_give_people_more_rights(world: World, change: dict[str, Any]) -> None:
+    for role in ("viewer", "owner"):
+        path = f"/api/users/{role}/"
+        before = world.api.get(path).json()
+        assert world.api.request("PATCH", path, change, user=world.login(role)).status_code == 403
+        assert world.api.get(path).json() == before
+
+
 def test_no_route_is_served_that_is_not_described(world: World) -> None:
     app = create_app(world.api.services)
     served = {f"{method} {route.path}" for route in app.state.routes for method in route.methods}

@@ -105,8 +105,10 @@ class World:
         self.runtime.start()
         eventually(lambda: not self.runtime.problems(), what="the runtime is ready")
 
-    def agent(self, name: str, *, slots: int = 10, offers: str = "any") -> PlayedAgent:
-        with self.store.created_node(name, "admin"):
+    def agent(
+        self, name: str, *, slots: int = 10, offers: str = "any", may_offer: str = "any"
+    ) -> PlayedAgent:
+        with self.store.created_node(name, "admin", [may_offer]):
             self.runtime.broker.add_node(name)
         agent = PlayedAgent(self.settings, name, slots=slots, offers=offers).start()
         self.agents.append(agent)
@@ -253,6 +255,23 @@ def test_no_node_and_no_fitting_node_are_told_apart(world: World, consume: Consu
     eventually(lambda: world.state("up") is OperationState.FAILED)
     assert "no node offers the application 'test'" in world.runtime.statuses()["up"].reason
     world.agent("n2", offers="test")
+    eventually(lambda: world.state("up") is OperationState.RUNNING)
+
+
+def test_an_agent_is_given_nothing_that_its_node_was_not_added_for(
+    world: World, consume: Consume
+) -> None:
+    # Given somebody with the login of a node that was added for another application
+    world.operation("up", "a", "b")
+    consume("b")
+    stolen = world.agent("n1", offers="test", may_offer="other")
+    # When they say that they offer what they like
+    eventually(lambda: world.state("up") is OperationState.FAILED)
+    # Then they get no operation, and with it no right to read its stream
+    assert "no node offers the application 'test'" in world.runtime.statuses()["up"].reason
+    assert [node.offers for node in world.runtime.nodes()] == [()]
+    assert not stolen.running
+    world.agent("n2", offers="test@0123456789ab", may_offer="test")
     eventually(lambda: world.state("up") is OperationState.RUNNING)
 
 

@@ -39,7 +39,7 @@ def test_a_verified_login_is_quick_the_second_time(store: Store) -> None:
 def test_another_password_ends_the_remembered_login_in_every_manager(store: Store) -> None:
     here, elsewhere = Users(store, first=("boss", "one")), Users(store)
     here.by_password("boss", "one")
-    elsewhere.change("boss", password="two", role=None)
+    elsewhere.change("boss", password="two")
     with pytest.raises(UnauthorizedError):
         here.by_password("boss", "one")
     assert here.by_password("boss", "two").name == "boss"
@@ -82,6 +82,20 @@ def test_any_other_login_is_401_and_says_how(api: Api, header: str) -> None:
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Basic")
     assert answer.json()["problems"]
+
+
+def test_buckets_are_granted_by_name_and_taken_away_again(api: Api) -> None:
+    ada, place = api.add_user("ada"), "/api/users/ada/"
+    assert api.get(place, user=ada).json()["buckets"] == []
+    granted = api.request("PATCH", place, {"buckets": ["scans", "photos", "scans"]})
+    assert granted.json()["buckets"] == ["photos", "scans"]
+    assert api.services.store.readable_buckets() == {"boss": None, "ada": ("photos", "scans")}
+    (told,) = api.get("/api/activity/?kind=user&name=ada").json()["objects"][:1]
+    assert (told["changed"], told["buckets"]) == (["buckets"], ["photos", "scans"])
+    for wrong in ("", "a", "../archives", "a b", "x" * 64, "a\n"):
+        answer = api.request("PATCH", place, {"buckets": [wrong]})
+        assert answer.status_code == 422, wrong
+    assert api.request("PATCH", place, {"buckets": []}).json()["buckets"] == []
 
 
 def test_a_password_may_be_any_text(api: Api) -> None:

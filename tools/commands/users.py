@@ -165,6 +165,38 @@ def streams(name: _Name, *, as_json: AsJson = False) -> None:
     )
 
 
+@user.command("buckets")
+def buckets(
+    name: _Name,
+    buckets: Annotated[
+        list[str] | None, typer.Argument(metavar="[BUCKET]...", help="All that they may read.")
+    ] = None,
+    *,
+    none: Annotated[bool, typer.Option("--none", help="Take all of them away.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a user's operations fetch objects from these S3 buckets, and no others; or list them.
+
+    Operations of admins need no such list.
+
+    Example: streamboss user buckets ada photos scans
+    """
+    if buckets and none:
+        raise console.UsageError("name buckets, or --none; not both")
+    with console.manager() as manager:
+        if buckets or none:
+            shown = manager.change_user(name, buckets=buckets or [])
+            console.say(f"operations of user {name!r} read these buckets from now on")
+        else:
+            shown = manager.get("users", name)
+    console.show(
+        [{"bucket": bucket} for bucket in shown["buckets"]],
+        ("bucket",),
+        as_json=as_json,
+        nothing=f"no buckets: 'streamboss user buckets {name} BUCKET' grants one",
+    )
+
+
 @user.command("remove")
 def remove(name: _Name, *, yes: Yes = False) -> None:
     """Remove a user; what they owned becomes yours.

@@ -214,7 +214,5 @@ def test_a_reference_leads_into_no_archive_and_no_bucket_but_those_allowed(
     (output,) = at.outputs(1)
     assert output.body == b"content"
     reasons = [str(letter.headers["x-streamboss-reason"]) for letter in at.dead(2)]
-    assert reasons == [
-        "an object reference into the archives: replay them instead",
-        "an object reference to bucket 'elsewhere', which isn't in STREAMBOSS_BUCKETS",
-    ]
+    assert reasons[0] == "an object reference into the archives: replay them instead"
+    assert "bucket 'elsewhere', which the operation's owner may not read" in reasons[1]
