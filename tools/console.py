@@ -39,7 +39,8 @@ def manager() -> "ManagerClient":
 
 
 def say(text: str) -> None:
-    """Tell the person something that isn't the result."""
+    """Tell the person something that isn't the result, in one line or more."""
+    text = "\n".join(map(printable, text.split("\n")))
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one place
 
 

@@ -1,10 +1,8 @@
 """The node agent: a machine's part in Streamboss, `streamboss agent --config agent.json`."""
 
-import logging
 import os
 import pwd
 import resource
-import sys
 import time
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from agent.node.config import AgentConfig
 from agent.node.isolation import Isolation, end_marked, isolation
 from agent.node.pool import Ground
 from agent.node.scratch import Scratch
-from streams import tls
+from streams import logs, tls
 from streams.errors import SettingsError
 
 __all__ = ["run"]
@@ -34,7 +32,7 @@ def run(config_path: Path, *, run_as: str | None = None, namespaces: bool | None
     Raises:
         SettingsError: the file, the CA or the scratch folder that it names, or the user won't do.
     """
-    _log_to_stderr()
+    logs.to_stderr()
     config = AgentConfig.load(config_path)
     _check_user(run_as)
     scratch = Scratch(config.scratch, config.name, owner=run_as)
@@ -71,16 +69,6 @@ def _check_user(name: str | None) -> None:
         raise SettingsError(f"--run-as {name}: there is no such user") from None
     if os.geteuid() != 0:
         raise SettingsError(f"--run-as {name}: only root may run programs as somebody else")
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-    )
-    # what it has to say about connections `Link` says in one line
-    logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 def _end_leftovers(ways: Isolation) -> None:

@@ -102,7 +102,7 @@ def _tell(
             console.put(f"... and {len(things) - MOST_SHOWN} more: 'streamboss {title}'")
     for heading, lines in (("wrong", problems), ("note", seen.notes)):
         for line in lines[:MOST_SHOWN]:
-            console.put(f"{heading}: {line}")
+            console.put(f"{heading}: {console.printable(line)}")
 
 
 def _print_json(shown: stack.StackStatus) -> None:
