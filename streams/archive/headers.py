@@ -7,6 +7,7 @@ with one field whose name begins with `$`:
     decimal     {"$decimal": "1.50"}            a number that isn't finite  {"$double": "nan"}
     a 64-bit integer that would fit into 32 bits  {"$long": 5}
     a time that no calendar has  {"$seconds": 1700000000000}
+    a table or list too deep to look into, as AMQP spells it  {"$deep": "<base64>"}
     a table with a name that begins with `$`      {"$table": {...}}
 """
 
@@ -18,7 +19,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
-from streams.broker.fields import FarTime, Int64
+from streams.broker.fields import Deep, FarTime, Int64
 
 #: What the broker adds to a message that it delivers again; no header of the message's own.
 _DELIVERY_COUNT = "x-delivery-count"
@@ -96,6 +97,8 @@ def _integer(value: int) -> Any:
 
 def _tagged(value: Any) -> dict[str, str]:
     match value:
+        case Deep():
+            return {"$deep": b64encode(value).decode()}
         case bytes():
             return {"$bytes": b64encode(value).decode()}
         case Decimal():
@@ -122,6 +125,7 @@ def _value(plain: Any) -> Any:
 _UNTAG: Mapping[str, Callable[[Any], Any]] = {
     "$bytes": b64decode,
     "$decimal": Decimal,
+    "$deep": lambda text: Deep(b64decode(text)),
     "$time": datetime.fromisoformat,
     "$double": float,
     "$long": Int64,

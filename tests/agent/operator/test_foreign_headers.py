@@ -12,6 +12,16 @@ from streams import names
 from tests.agent.operator.conftest import MakeDesk
 from tests.agent.operator.desk import Desk
 
+
+def _nested(kind: bytes, depth: int) -> bytes:
+    """Return tables (F) or lists (A) in one another."""
+    value = b"V"
+    for _ in range(depth):
+        inner = b"\x01a" + value if kind == b"F" else value
+        value = kind + struct.pack(">I", len(inner)) + inner
+    return value
+
+
 #: Each type that RabbitMQ lets through, as it goes over the wire.
 KINDS: dict[str, bytes] = {
     "true": b"t\x01",
@@ -92,4 +102,15 @@ def test_ten_thousand_headers_hold_nobody_up(desk: MakeDesk) -> None:
     _publish(at, {}, b"next")
     bodies = {message.body for message in at.outputs(2)}
     assert bodies == {b"many", b"next"}
+    assert at.drain() == 0
+
+
+@pytest.mark.parametrize("kind_of", [{}, {"process_type": "service", "replies": "one"}])
+def test_headers_without_a_bottom_end_nobody(desk: MakeDesk, kind_of: dict[str, str]) -> None:
+    at = desk(exec="cat", **kind_of)
+    for kind in (b"F", b"A"):
+        _publish(at, {"h": _Raw(_nested(kind, 5000)), "mine": 1}, kind)
+    _publish(at, {}, b"next")
+    outputs = at.outputs(3)
+    assert [output.body for output in outputs] == [b"F", b"A", b"next"]
     assert at.drain() == 0

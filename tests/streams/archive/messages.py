@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from streams.broker.fields import FarTime, Int64
+from streams.broker.fields import Deep, FarTime, Int64
 from streams.message import Message
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -25,13 +25,14 @@ EVERY_TYPE: dict[str, Any] = {
     "decimal": Decimal("-1.50"),
     "time": datetime(2026, 11, 25, 10, 15, tzinfo=UTC),
     "far time": FarTime(1_700_000_000_000),
+    "deep": Deep(b"A\x00\x00\x00\x01V"),
     "void": None,
     "array": [1, "two", b"\xfe", [Decimal(3)], {"four": None}],
     "table": {"a": {"$bytes": b"b"}, "$c": [], "d": Int64(1)},
     "empty": {},
 }
-#: RabbitMQ knows no number that is infinite: it closes the connection that sends one
-ON_THE_WIRE = {name: v for name, v in EVERY_TYPE.items() if name != "infinite"}
+#: RabbitMQ closes the connection that sends an infinite number; what is deep is so within others
+ON_THE_WIRE = {name: v for name, v in EVERY_TYPE.items() if name not in {"infinite", "deep"}}
 
 _VALUES = st.recursive(
     st.one_of(
