@@ -209,7 +209,7 @@ class ProcessDefinition(_Strict):
         """
         try:
             document = json.loads(text)
-        except (ValueError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise DefinitionError([f"not JSON: {error}"]) from None
         if not isinstance(document, dict) or "definition" not in document:
             raise DefinitionError(['must be an object {"definition": {...}}'])

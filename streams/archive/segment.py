@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import fastavro
+from fastavro.schema import SchemaParseException
 from fastavro.write import Writer
 
 from streams.archive.keys import us_of
@@ -48,6 +49,7 @@ _DAMAGE = (
     AttributeError,
     struct.error,
     zlib.error,
+    SchemaParseException,
 )
 
 

@@ -2,6 +2,8 @@
 
 import io
 import tracemalloc
+from collections.abc import Sequence
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -87,6 +89,31 @@ def test_damage_is_told_after_what_came_before_it(seed: int) -> None:
     assert read == records[: len(read)]
     assert len(read) > 250
     assert f"after record {len(read)}:" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "bits", [(3,), pytest.param(range(8), marks=pytest.mark.long)], ids=["sample", "all"]
+)
+def test_whichever_bit_is_wrong_it_is_told_or_harms_nothing_else(bits: Sequence[int]) -> None:
+    # Given a small segment: its schema first, then blocks
+    whole = segment(_some(10, size=20))
+    for place in range(8 * len(whole)):
+        if place % 8 in bits:
+            damaged = bytearray(whole)
+            damaged[place // 8] ^= 1 << place % 8
+            # When one bit flips, then nothing is raised but what a replay understands
+            with suppress(SegmentDamagedError):
+                assert len(list(read_segment(io.BytesIO(damaged)))) <= 10
+
+
+@pytest.mark.parametrize("cut", range(0, 1500, 37))
+def test_a_segment_that_breaks_off_is_told(cut: int) -> None:
+    whole = segment(_some(10, size=100))
+    assert cut < len(whole) - 1
+    came: list[Record] = []
+    with pytest.raises(SegmentDamagedError):
+        came.extend(read_segment(io.BytesIO(whole[:cut])))
+    assert came == []  # there is one block
 
 
 @pytest.mark.parametrize("content", [b"", b"Obj", b"not avro at all", b"Obj\x01" + b"\xff" * 50])
