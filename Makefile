@@ -74,8 +74,10 @@ sbom: $(VENV)/.ready ## what is installed, with versions and licences: dist/sbom
 
 licences: sbom ## the licence of each installed package
 	@$(BIN)/python -c 'import json; print(*sorted("{name} {version}: ".format(**c) + \
-	  ", ".join(l.get("expression") or l["license"].get("id") or l["license"]["name"] \
-	  for l in c.get("licenses", ())) for c in json.load(open("dist/sbom.json"))["components"]), sep="\n")'
+	  (", ".join(l.get("expression") or l["license"].get("id") or l["license"]["name"] \
+	  for l in c.get("licenses", ())) or "not said in its metadata") for c in json.load(open("dist/sbom.json"))["components"]), sep="\n")'
 
 audit: $(VENV)/.ready ## ask the database of known holes about each package; needs the internet
-	$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip
+	@$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict || \
+	  { echo "make audit: a package with a known hole, or one that pypi.org couldn't be asked about, is named above:" \
+	  "nothing is known of what comes after it" >&2; exit 1; }
