@@ -19,6 +19,7 @@ from manager.child import Child
 from manager.errors import StoreUnavailableError
 from manager.front import create_front
 from manager.machines.ground import desk_at
+from manager.patience import PatientProtocol
 from manager.reaper import Reaper
 from manager.runtime import Runtime
 from manager.services import Services
@@ -121,6 +122,7 @@ def server_of(services: Services, tls: Tls | None = None) -> uvicorn.Server:
     certificate, key = tls or (None, None)
     config = uvicorn.Config(
         create_front(services),
+        http=PatientProtocol,
         log_config=None,
         log_level=logging.WARNING,
         access_log=False,

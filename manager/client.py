@@ -49,10 +49,10 @@ class ManagerClient:
             SettingsError: none is set.
         """
         self._url = settings.need_manager()
-        login = (settings.user, settings.password or "") if settings.user else None
+        self._login = (settings.user, settings.password or "") if settings.user else None
         self._http = httpx.Client(
             base_url=f"{self._url}/api/",
-            auth=login,
+            auth=self._login,
             verify=tls.context_for(self._url, settings.ca_file),
             trust_env=False,  # a proxy meant for the outside must not see our passwords
         )
@@ -230,6 +230,8 @@ class ManagerClient:
 
     def change_user(self, name: str, **changes: Any) -> Json:
         """Give a user another password or role, or other buckets; return the user."""
+        if "password" in changes and self._login and name == self._login[0]:
+            changes["current_password"] = self._login[1]
         return self._json("PATCH", _path("users", name), changes)
 
     def tokens(self, name: str) -> Objects:

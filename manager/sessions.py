@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from manager.model import User
 from manager.store import Store
 
-#: A session ends so long after it was last seen, and so long after the login.
-IDLE = timedelta(hours=12)
-LONGEST = timedelta(days=7)
+#: A session ends so long after it was last seen (a page that is open asks each minute), and so
+#: long after the login.
+IDLE = timedelta(minutes=30)
+LONGEST = timedelta(hours=12)
 _BYTES = 32
 
 

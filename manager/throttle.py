@@ -26,7 +26,7 @@ class Throttle:
         """Return for how long none of these may try again; 0: now."""
         now_s = self._clock()
         with self._lock:
-            return max(0.0, *(self._until_s(key, now_s) - now_s for key in keys))
+            return max([0.0, *(self._until_s(key, now_s) - now_s for key in keys)])
 
     def fail(self, *keys: str) -> None:
         """Count a failure of each."""

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from manager.errors import ConflictError, ThrottledError, UnauthorizedError
+from manager.errors import ConflictError, InvalidError, ThrottledError, UnauthorizedError
 from manager.model import Role, User
 from manager.store import Store
 from manager.throttle import Throttle
@@ -22,6 +22,8 @@ from streams.names import name_problem
 
 log = logging.getLogger(__name__)
 
+#: Letters that a password has at least; the first admin's, which is a setting, is warned of.
+SHORTEST_PASSWORD = 12
 _REMEMBERED = 1000
 #: Verifications at once: each takes 64 MiB, and strangers may ask for them.
 _AT_ONCE = 2
@@ -58,6 +60,10 @@ class Users:
                 return
             if self._first:
                 self._put_admin(*self._first)
+                if len(self._first[1]) < SHORTEST_PASSWORD:
+                    log.warning(
+                        "STREAMBOSS_PASSWORD is short: use %d letters or more", SHORTEST_PASSWORD
+                    )
             elif not self._store.page_users(limit=1, offset=0).total:
                 log.warning(
                     "nobody can log in: set STREAMBOSS_USER and STREAMBOSS_PASSWORD"
@@ -65,19 +71,19 @@ class Users:
                 )
             self._prepared = True
 
-    def by_password(self, name: str, password: str) -> User:
-        """Return the user who has this name and password.
+    def by_password(self, name: str, password: str, keys: Sequence[str] = ()) -> User:
+        """Return the user who has this name and password; a wrong one counts against `keys`.
 
         Raises:
             UnauthorizedError: nobody has.
+            ThrottledError: too many were wrong.
         """
         self.prepare()
         login = None if name_problem("user", name) else self._store.find_login(name)
-        if login and self._fits(password, login.password_hash):
-            return login.user
-        if login is None:
-            self._hash_only(password)  # so that time doesn't tell who exists
-        raise UnauthorizedError("user name or password is wrong")
+        known = login.password_hash if login else None
+        if not self._verifies(password, known, keys) or login is None:
+            raise UnauthorizedError("user name or password is wrong")
+        return login.user
 
     def log_in(self, name: str, password: str, address: str) -> User:
         """Return the user who has this name and password; who guesses has to wait.
@@ -94,16 +100,16 @@ class Users:
             ThrottledError: too many were wrong.
         """
         keys = self._keys(name, address)
-        if pause_s := self._throttle.pause_s(*keys):
-            raise ThrottledError(pause_s)
+        self._must_wait_no_more(keys)
         try:
-            user = self.by_password(name, password)
+            user = self.by_password(name, password, keys)
         except UnauthorizedError:
-            self._throttle.fail(*keys)
             # a name is a stranger's text; and passwords are typed there by mistake
             log.warning("a wrong login from %s", address or "somewhere")
             raise
         self._throttle.succeed(keys[0])
+        if (name, address) not in self._known:
+            log.info("user %s logged in from %s", name, address or "somewhere")
         self._known[name, address] = None
         if len(self._known) > _KNOWN:
             self._known.popitem(last=False)
@@ -115,6 +121,21 @@ class Users:
         # through a proxy on this machine everybody has its address
         own = address.startswith("127.") or address == "::1"
         return (f"user {name}",) if own else (f"user {name}", f"address {address}")
+
+    def must_know(self, name: str, password: str | None) -> None:
+        """Do nothing if that is the user's password.
+
+        Raises:
+            InvalidError: it isn't.
+            ThrottledError: too many were wrong.
+        """
+        keys = (f"user {name}",)
+        self._must_wait_no_more(keys)
+        try:
+            self.by_password(name, password or "", keys)
+        except UnauthorizedError:
+            wrong = "isn't your present password" if password else "type your present one, too"
+            raise InvalidError([f"current_password: {wrong}"]) from None
 
     def by_token(self, token: str) -> User:
         """Return the user whom this token logs in.
@@ -176,27 +197,45 @@ class Users:
             log.info("updated the admin of the settings: %s", name)
 
     def _hash(self, password: str) -> str:
-        password_hash = self._hash_only(password)
+        with self._slots:
+            password_hash = self._hasher.hash(password)
         self._remember(self._proof(password, password_hash))
         return password_hash
 
-    def _hash_only(self, password: str) -> str:
-        with self._slots:
-            return self._hasher.hash(password)
-
     def _fits(self, password: str, password_hash: str) -> bool:
-        proof = self._proof(password, password_hash)
+        return self._verifies(password, password_hash, ())
+
+    def _verifies(self, password: str, password_hash: str | None, keys: Sequence[str]) -> bool:
+        """Say whether a password has this hash; without one, no, but not sooner.
+
+        Whoever sends many at once waits here: so the pause is looked at again, and what is wrong
+        counts before the next one's turn.
+        """
+        proof = self._proof(password, password_hash or "")
         with self._lock:
             if proof in self._verified:
                 self._verified.move_to_end(proof)
                 return True
-        try:
-            with self._slots:
-                self._hasher.verify(password_hash, password)
-        except (VerificationError, InvalidHashError):
-            return False
+        with self._slots:
+            self._must_wait_no_more(keys)
+            if not self._has_hash(password, password_hash):
+                self._throttle.fail(*keys)
+                return False
         self._remember(proof)
         return True
+
+    def _has_hash(self, password: str, password_hash: str | None) -> bool:
+        if password_hash is None:
+            self._hasher.hash(password)  # so that time doesn't tell who exists
+            return False
+        try:
+            return self._hasher.verify(password_hash, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    def _must_wait_no_more(self, keys: Sequence[str]) -> None:
+        if pause_s := self._throttle.pause_s(*keys):
+            raise ThrottledError(pause_s)
 
     def _remember(self, proof: bytes) -> None:
         with self._lock:

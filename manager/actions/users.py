@@ -30,12 +30,17 @@ def change_user(
     password: str | None = None,
     role: Role | None = None,
     buckets: Sequence[str] | None = None,
+    current_password: str | None = None,
 ) -> User:
     """Give a user another password, which ends their tokens and sessions; or, as an admin, more.
 
     That is another role, and other buckets than those that their operations could read so far.
+    For another password of one's own one has to know the present one: who finds a token, or a
+    browser that is logged in, doesn't.
     """
     must_be(user, name)
+    if password is not None and user.name == name:
+        services.users.must_know(name, current_password)
     if role is not None or buckets is not None:
         must_be_admin(user)
     changed = services.users.change(name, password=password, role=role, buckets=buckets)

@@ -3,10 +3,11 @@
 import base64
 import binascii
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
-from manager.errors import UnauthorizedError
+from manager.errors import ForbiddenError, UnauthorizedError
 from manager.model import User
 from manager.roles import must_be_admin, must_make
 from manager.services import Services
@@ -23,13 +24,26 @@ def services_of(request: Request) -> Services:
 Parts = Annotated[Services, Depends(services_of)]
 
 
+def must_be_ours(request: Request) -> None:
+    """Do nothing if no other site sent it; browsers say who did, and send logins along.
+
+    Raises:
+        ForbiddenError: another site sent it.
+    """
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise ForbiddenError("this came from another site: nothing was done")
+
+
 def current_user(request: Request, services: Parts) -> User:
     """Return who asks.
 
     Raises:
+        ForbiddenError: another site does.
         UnauthorizedError: nobody we know.
         ThrottledError: too many wrong passwords.
     """
+    must_be_ours(request)
     scheme, _, rest = request.headers.get("authorization", "").partition(" ")
     match scheme.lower():
         case "basic":

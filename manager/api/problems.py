@@ -1,5 +1,6 @@
 """Errors become answers here, and only here: problem+json (RFC 9457) with every problem named."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -30,6 +31,8 @@ from streams.errors import (
     StreamsError,
     TopologyConflictError,
 )
+
+log = logging.getLogger(__name__)
 
 #: From error to status; the first that fits counts.
 STATUS: tuple[tuple[type[StreamsError], HTTPStatus], ...] = (
@@ -84,7 +87,15 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _bug)
 
 
-async def _expected(_: Request, error: Exception) -> Problem:
+def note_refusal(request: Request, error: Exception) -> None:
+    """Log that somebody was refused what they may not do; the error says who."""
+    if isinstance(error, ForbiddenError):
+        address = request.client.host if request.client else "somewhere"
+        log.warning("refused: %s %s from %s: %s", request.method, request.url.path, address, error)
+
+
+async def _expected(request: Request, error: Exception) -> Problem:
+    note_refusal(request, error)
     status = next((s for kind, s in STATUS if isinstance(error, kind)), None)
     if status is None:
         raise error

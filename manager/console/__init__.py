@@ -13,7 +13,7 @@ from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from manager.api.problems import STATUS
+from manager.api.problems import STATUS, note_refusal
 from manager.console import (
     account,
     activity,
@@ -97,6 +97,7 @@ async def _log_in_first(request: Request, _: Exception) -> Response:
 
 
 def _expected(request: Request, error: Exception) -> Response:
+    note_refusal(request, error)
     status = next((s for kind, s in STATUS if isinstance(error, kind)), None)
     if status is None:
         raise error

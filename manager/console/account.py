@@ -25,7 +25,7 @@ from manager.roles import must_be
 from streams.errors import BrokerError, StreamsError
 
 router = APIRouter()
-_FIELDS = ("password", "again", "label", "role", "buckets")
+_FIELDS = ("current_password", "password", "again", "label", "role", "buckets")
 
 
 @router.get("/account/")
@@ -50,7 +50,13 @@ def change_password(
         password = checked(UserPatch, {"password": form.get("password", "")}).password
         if password != form.get("again"):
             raise InvalidError(["again: differs from the password above: nothing was changed"])
-        user = actions.change_user(here.services, person.user, name, password=password)
+        user = actions.change_user(
+            here.services,
+            person.user,
+            name,
+            password=password,
+            current_password=form.get("current_password"),
+        )
     except MENDABLE as error:
         return _again(request, here, person, name, error)
     answer = done(here, place_of(person, name), f"{name} has another password")

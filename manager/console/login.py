@@ -41,7 +41,8 @@ def log_out(request: Request, here: Here, person: Person, _: Form) -> Response:
     """End the session."""
     here.sessions.close(person.cookie)
     answer = RedirectResponse("/login/", HTTPStatus.SEE_OTHER, HEADERS)
-    answer.delete_cookie(cookie_name(request))
+    # browsers heed it only with what they want of such a name
+    answer.delete_cookie(cookie_name(request), secure=request.url.scheme == "https")
     return answer
 
 

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 from typing import Annotated
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 from fastapi import Depends, Request
-from starlette.exceptions import HTTPException
 
-from manager.api.bodies import MAX_BODY_BYTES
+from manager.api.bodies import whole_body
+from manager.api.logins import must_be_ours
 from manager.console.feed import Feed
 from manager.errors import ForbiddenError
 from manager.model import Role, User
@@ -62,8 +62,12 @@ Here = Annotated[Console, Depends(console_of)]
 
 
 def cookie_name(request: Request) -> str:
-    """Return the session's cookie: browsers share cookies between ports, and so would stacks."""
-    return f"streamboss-{request.url.port or 0}"
+    """Return the session's cookie: browsers share cookies between ports, and so would stacks.
+
+    By TLS its name is one that no other host of the domain, and nobody in the clear, can set.
+    """
+    host = "__Host-" if request.url.scheme == "https" else ""
+    return f"{host}streamboss-{request.url.port or 0}"
 
 
 def visitor(request: Request, here: Here) -> Visitor:
@@ -86,17 +90,11 @@ async def fields_of(request: Request) -> dict[str, str]:
     """Return the fields of a form that came from a page of ours.
 
     Raises:
-        HTTPException: it is too big.
+        HTTPException: it is too big, or too slow.
         ForbiddenError: another site sent it.
     """
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        raise ForbiddenError("this form came from another site: nothing was done")
-    raw = bytearray()
-    async for piece in request.stream():
-        raw += piece
-        if len(raw) > MAX_BODY_BYTES:
-            raise HTTPException(413, f"over {MAX_BODY_BYTES} bytes: send less")
+    must_be_ours(request)
+    raw = await whole_body(request)
     found = parse_qs(raw.decode(errors="replace"), keep_blank_values=True, max_num_fields=100)
     return {name: values[-1] for name, values in found.items()}
 

@@ -52,18 +52,20 @@ def test_another_password_ends_tokens_and_other_sessions_but_this_one(
     token = served.post("/api/users/ada/tokens/", {}, user=login).json()["token"]
     elsewhere = people.enter("/streams/", user=login)
     page = people.enter("/account/", user=login, anew=True)
-    _type_password(page, "new one", again="another")
+    _type_password(page, "another of my own", again="another", present=login[1])
     expect(page.locator("#about-again .wrong")).to_contain_text("nothing was changed")
-    assert "new one" not in page.content()
+    assert "another of my own" not in page.content()
     assert _with_token(served, token) == 200
-    _type_password(page, "new one")
+    _type_password(page, "another of my own", present="guessed")
+    expect(page.locator("#about-current_password .wrong")).to_contain_text("isn't your present")
+    _type_password(page, "another of my own", present=login[1])
     expect(page.get_by_role("status")).to_have_text("ada has another password")
     assert _with_token(served, token) == 401
     page.reload()
     expect(page.get_by_role("heading", level=1)).to_have_text("Your account, ada")
     expect(elsewhere.get_by_role("button", name="Log in")).to_be_visible()
     assert served.get("/api/streams/", user=login).status_code == 401
-    assert served.get("/api/streams/", user=("ada", "new one")).status_code == 200
+    assert served.get("/api/streams/", user=("ada", "another of my own")).status_code == 200
 
 
 def test_an_admin_adds_changes_and_removes_a_user(served: Api, people: People) -> None:
@@ -71,23 +73,30 @@ def test_an_admin_adds_changes_and_removes_a_user(served: Api, people: People) -
     page.get_by_role("link", name="Users", exact=True).click()
     page.get_by_role("link", name="New user").click()
     page.get_by_label("Name", exact=True).fill("no spaces")
-    page.get_by_label("Password").fill("first")
+    page.get_by_label("Password").fill("the first password")
     page.get_by_role("button", name="Create").click()
     expect(page.locator("#about-name .wrong")).to_contain_text("use A-Z")
     page.get_by_label("Name", exact=True).fill("eve")
-    page.get_by_label("Password").fill("first")
+    page.get_by_label("Password").fill("the first password")
     expect(page.locator("[data-command] code")).to_have_text("streamboss user add eve --role user")
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("User eve")
-    served.post("/api/streams/", {"name": "eves"}, user=("eve", "first"))
-    _type_password(page, "second")
+    served.post("/api/streams/", {"name": "eves"}, user=("eve", "the first password"))
+    _type_password(page, "the second password")
     expect(page.get_by_role("status")).to_have_text("eve has another password")
     page.get_by_label("Role", exact=True).select_option("viewer")
     page.get_by_role("button", name="Change the role").click()
     expect(page.get_by_role("status")).to_have_text("eve has role viewer")
-    shown = served.get("/api/users/eve/", user=("eve", "second")).json()
+    page.get_by_label("May be read by their operations").fill("scans, photos ../x")
+    page.get_by_role("button", name="Change the buckets").click()
+    expect(page.locator("#about-buckets .wrong")).to_be_visible()
+    page.get_by_label("May be read by their operations").fill("scans, photos")
+    page.get_by_role("button", name="Change the buckets").click()
+    expect(page.get_by_role("status")).to_have_text("operations of eve may read scans, photos")
+    shown = served.get("/api/users/eve/", user=("eve", "the second password")).json()
+    assert shown["buckets"] == ["photos", "scans"]
     assert shown["role"] == "viewer"
-    removed = people.enter("/streams/", user=("eve", "second"))
+    removed = people.enter("/streams/", user=("eve", "the second password"))
     page.get_by_role("link", name="Remove …").click()
     expect(page.get_by_text("What they own becomes yours.")).to_be_visible()
     page.get_by_role("button", name="Remove", exact=True).click()
@@ -126,9 +135,15 @@ def test_who_is_no_admin_is_refused_what_is_not_theirs(served: Api, people: Peop
         page.goto(served.url + path)
         expect(page.get_by_role("alert").last).to_contain_text("only admins do this")
     deeds = ["/new/user/"]
-    deeds += [f"/users/other/{deed}/" for deed in ("password", "role", "remove", "tokens")]
+    deeds += [
+        f"/users/other/{deed}/" for deed in ("password", "role", "remove", "tokens", "buckets")
+    ]
     deeds += ["/users/nan/role/", f"/users/other/tokens/{'0' * 12}/revoke/"]
-    fields: dict[str, str | float | bool] = {"name": "mine", "password": "x", "again": "x"}
+    fields: dict[str, str | float | bool] = {
+        "name": "mine",
+        "password": "x" * 12,
+        "again": "x" * 12,
+    }
     fields |= {"role": "admin", "word": word}
     for path in deeds:
         answer = page.request.post(served.url + path, form=fields, max_redirects=0)
@@ -136,7 +151,11 @@ def test_who_is_no_admin_is_refused_what_is_not_theirs(served: Api, people: Peop
     assert served.get("/api/users/nan/").json()["role"] == "user"
 
 
-def _type_password(page: Page, password: str, *, again: str | None = None) -> None:
+def _type_password(
+    page: Page, password: str, *, again: str | None = None, present: str = ""
+) -> None:
+    if present:
+        page.get_by_label("Present password").fill(present)
     page.get_by_label("New password").fill(password)
     page.get_by_label("The same again").fill(again or password)
     page.get_by_role("button", name="Change the password").click()

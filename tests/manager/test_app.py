@@ -178,6 +178,23 @@ def _is_ready(api: Api) -> bool:
     return api.get("/readyz").status_code == 200
 
 
+def test_who_sends_no_whole_request_is_hung_up_on(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("manager.patience.HEAD_S", 0.3)
+    host, port = api.url.removeprefix("http://").split(":")
+    whole = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    # Given somebody who is silent, one who sends half a head, one who does so after a request
+    for begun, answers in ((b"", b""), (whole[:-4], b""), (whole + whole[:-4], b"HTTP/1.1 200 OK")):
+        with socket.create_connection((host, int(port)), timeout=20) as line:
+            line.sendall(begun)
+            got = b"".join(iter(lambda: line.recv(65_536), b""))  # until it is closed
+        assert got.startswith(answers)
+        assert bool(got) is bool(answers)
+    # Then whoever asks in time is answered
+    assert api.get("/healthz").status_code == 200
+
+
 def test_a_taken_port_is_said_and_without_one_another_is_found() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -104,5 +104,5 @@ def _fill(api: Api) -> None:
     assert api.post("/api/process_definition/", {"definition": definition}).status_code == 201
     operation = {"process_definition_id": 1, "input_stream": "in", "output_stream": "out"}
     assert api.post("/api/operations/", {"name": "there", **operation}).status_code == 201
-    for kind, more in (("streams", {}), ("nodes", {}), ("users", {"password": "p"})):
+    for kind, more in (("streams", {}), ("nodes", {}), ("users", {"password": "their own words"})):
         assert api.post(f"/api/{kind}/", {"name": "there", **more}).status_code == 201

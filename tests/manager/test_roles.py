@@ -282,7 +282,7 @@ DEEDS: tuple[tuple[str, str, Any, str], ...] = (
     ("POST /api/builds/", "", {"name": "did", **BUILD}, "build.begun"),
     ("POST /api/builds/{name}/steps/", "did", {"step": "s", "state": "running"}, "build.step"),
     ("POST /api/builds/{name}/end/", "did", {"state": "done"}, "build.ended"),
-    ("POST /api/users/", "", {"name": "did", "password": "p"}, "user.added"),
+    ("POST /api/users/", "", {"name": "did", "password": "did's own words"}, "user.added"),
     ("PATCH /api/users/{name}/", "did", {"role": "viewer"}, "user.changed"),
     ("PUT /api/users/{name}/streams/", "did", {"publish": ["s"]}, "user.streams-allowed"),
     ("DELETE /api/users/{name}/streams/", "did", None, "user.streams-forbidden"),

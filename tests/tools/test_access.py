@@ -32,15 +32,19 @@ def test_a_user_gets_a_password_that_is_printed_once(typist: Typist, module_api:
 
 
 def test_a_password_is_asked_for_without_echo(typist: Typist, module_api: Api) -> None:
-    added = typist.on_terminal("user", "add", "bea", answers="open sesame\nopen sesame\n")
+    added = typist.on_terminal(
+        "user", "add", "bea", answers="open sesame please\nopen sesame please\n"
+    )
     assert added.returncode == 0, added.stdout
     assert "sesame" not in added.stdout
-    assert role(module_api, "bea", "open sesame") == "user"
-    changed = typist.on_terminal("user", "password", "bea", answers="new one\nnew one\n")
+    assert role(module_api, "bea", "open sesame please") == "user"
+    changed = typist.on_terminal(
+        "user", "password", "bea", answers="a new password\na new password\n"
+    )
     assert changed.returncode == 0, changed.stdout
-    assert role(module_api, "bea", "new one") == "user"
+    assert role(module_api, "bea", "a new password") == "user"
     typist.must("user", "role", "bea", "viewer")
-    assert role(module_api, "bea", "new one") == "viewer"
+    assert role(module_api, "bea", "a new password") == "viewer"
 
 
 @pytest.mark.parametrize("answers", ["\n", "one\nother\n"])
