@@ -97,6 +97,14 @@ def test_make_is_there_for_everybody() -> None:
         assert re.search(rf"^{target}\s", shown, re.MULTILINE)
 
 
+def test_the_files_that_the_walk_through_asvs_names_exist() -> None:
+    page = (ROOT / "docs" / "asvs.md").read_text()
+    named = set(re.findall(r"`([\w/.]+/[\w.]*|[\w/]+\.py)`", page))
+    assert len(named) >= 20
+    missing = [n for n in named if not (ROOT / n).exists() and not (ROOT / "tests" / n).exists()]
+    assert missing == []
+
+
 def test_the_tests_that_the_promises_name_exist() -> None:
     page = (ROOT / "docs" / "guarantees.md").read_text()
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)

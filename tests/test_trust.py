@@ -1,9 +1,12 @@
 """Who is let in where: a whole deployment over TLS, and what its agents' logins are good for."""
 
 import json
+import socket
+import ssl
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -72,6 +75,34 @@ def test_everybody_speaks_tls(deployment: Deployment, boss: Session) -> None:
     assert config["ca"] == ca.read_text()
     assert "PRIVATE" not in config["ca"]
     assert (ca.parent / certificates.CA_KEY).exists()
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1:DeprecationWarning")
+def test_the_manager_speaks_only_tls_that_is_good(deployment: Deployment) -> None:
+    url = urlsplit(deployment.settings.need_manager())
+    assert url.hostname
+    assert url.port
+
+    def agreed(most: ssl.TLSVersion) -> tuple[str, str]:
+        trusting = ssl.create_default_context(cafile=str(deployment.settings.ca_file))
+        trusting.set_ciphers("ALL:@SECLEVEL=0")
+        trusting.minimum_version = ssl.TLSVersion.TLSv1
+        trusting.maximum_version = most
+        with (
+            socket.create_connection((str(url.hostname), int(url.port or 0)), 20) as line,
+            trusting.wrap_socket(line, server_hostname=url.hostname) as secure,
+        ):
+            cipher = secure.cipher()
+            assert cipher
+            return cipher[1], cipher[0]
+
+    assert agreed(ssl.TLSVersion.TLSv1_3)[0] == "TLSv1.3"
+    version, suite = agreed(ssl.TLSVersion.TLSv1_2)
+    assert version == "TLSv1.2"
+    assert suite.startswith("ECDHE-")
+    assert suite.endswith(("GCM-SHA384", "GCM-SHA256", "POLY1305"))
+    with pytest.raises(OSError, match=r"(?i)ssl|reset"):
+        agreed(ssl.TLSVersion.TLSv1_1)
 
 
 Deed = Callable[[Channel], object]
