@@ -14,11 +14,14 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
+    ensure_resource_availability,
     ignored_auth,
     negative_data_rejection,
+    response_headers_conformance,
     response_schema_conformance,
     status_code_conformance,
     unsupported_method,
+    use_after_free,
 )
 
 from tests.manager.databases import create_database
@@ -28,12 +31,16 @@ from tests.rabbit import BrokerNode
 CHECKS = [
     not_a_server_error,
     content_type_conformance,
-    ignored_auth,
     negative_data_rejection,
+    response_headers_conformance,
     response_schema_conformance,
     status_code_conformance,
     unsupported_method,
 ]
+#: Beside them where there is time: two wrong logins a request, at the price of a password's hash.
+WITH_LOGINS = [*CHECKS, ignored_auth]
+#: In a sequence, also: what was removed is gone, what was made is there.
+IN_TURN = [*CHECKS, use_after_free, ensure_resource_availability]
 #: What a path may name so that there is something to find.
 THERE = {"name": "there", "number": 1, "stream": "in"}
 
@@ -54,7 +61,11 @@ def served(broker_node: BrokerNode, postgres: str) -> Iterator[Api]:
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_any_request_gets_an_answer_of_the_schema(served: Api, mode: GenerationMode) -> None:
-    _ask(served, mode, 4)
+    _ask(served, mode, 1, CHECKS)
+
+
+def test_any_sequence_of_requests_gets_answers_of_the_schema(served: Api) -> None:
+    _ask_in_turn(served, walks=4, steps=8)
 
 
 @pytest.mark.long
@@ -63,10 +74,41 @@ def test_any_request_gets_an_answer_of_the_schema(served: Api, mode: GenerationM
 def test_any_of_many_requests_gets_an_answer_of_the_schema(
     served: Api, mode: GenerationMode
 ) -> None:
-    _ask(served, mode, 60)
+    _ask(served, mode, 60, WITH_LOGINS)
 
 
-def _ask(api: Api, mode: GenerationMode, count: int) -> None:
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_any_of_many_sequences_gets_answers_of_the_schema(served: Api) -> None:
+    _ask_in_turn(served, walks=150, steps=20)
+
+
+def _ask_in_turn(api: Api, *, walks: int, steps: int) -> None:
+    """Make things, and ask for what the answers name: the same walks every time."""
+    schema = schemathesis.openapi.from_dict(api.get("/api/openapi.json").json())
+    schema.config.update(base_url=api.url)
+
+    class Walk(schema.as_state_machine()):  # type: ignore[misc]  # made for this schema
+        def get_call_kwargs(self, case: Any) -> dict[str, Any]:
+            return {"auth": ADMIN}
+
+        def validate_response(self, response: Any, case: Any, **_: Any) -> None:
+            case.validate_response(response, checks=IN_TURN, transport_kwargs={"auth": ADMIN})
+
+    once = hypothesis.settings(
+        max_examples=1,  # what one leaves behind changes what another finds: none is repeated
+        phases=[hypothesis.Phase.generate],
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    for number in range(walks):
+        hypothesis.seed(number)(Walk)
+        Walk.run(settings=once)
+
+
+def _ask(api: Api, mode: GenerationMode, count: int, checks: list[Any]) -> None:
     """Send `count` made-up requests for each path and method: the same ones every time."""
     schema = schemathesis.openapi.from_dict(api.get("/api/openapi.json").json())
     schema.config.update(base_url=api.url)
@@ -93,7 +135,7 @@ def _ask(api: Api, mode: GenerationMode, count: int) -> None:
                 case.path_parameters |= {
                     k: v for k, v in THERE.items() if k in case.path_parameters
                 }
-            case.call_and_validate(checks=CHECKS, auth=ADMIN)
+            case.call_and_validate(checks=checks, auth=ADMIN)
 
         with suppress(Unsatisfiable):  # nothing can be wrong about a request without parameters
             ask()
