@@ -160,6 +160,8 @@ def _a_machine_works_for_it(desk: Desk, person: Person, first: str) -> None:
     number = str(person.register(name="Upper", application="stream-agent", exec=exec_))
     person.run("create_operation.py", "upper", number, "words", "shouted")
     taken = person.consume("shouted", "--count", "1")
+    # an idle operation collects nothing
+    eventually(lambda: person.state("upper") != "idle", what="it is wanted")
     person.run("publish.py", "words", stdin="hello\n")
     assert taken.line(BOOT_S) == "HELLO"
     assert set(over_ssh(first, CONNECTIONS).split()) == {"true"}
