@@ -3,6 +3,9 @@
 from manager.errors import ForbiddenError
 from manager.model import Role, User
 
+#: Letters that a password has which somebody types, at least. What a program makes is its affair.
+SHORTEST_PASSWORD = 12
+
 
 def must_make(user: User) -> None:
     """Do nothing if `user` may make things.

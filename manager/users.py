@@ -16,14 +16,13 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from manager.errors import ConflictError, InvalidError, ThrottledError, UnauthorizedError
 from manager.model import Role, User
+from manager.roles import SHORTEST_PASSWORD
 from manager.store import Store
 from manager.throttle import Throttle
 from streams.names import name_problem
 
 log = logging.getLogger(__name__)
 
-#: Letters that a password has at least; the first admin's, which is a setting, is warned of.
-SHORTEST_PASSWORD = 12
 _REMEMBERED = 1000
 #: Verifications at once: each takes 64 MiB, and strangers may ask for them.
 _AT_ONCE = 2

@@ -14,7 +14,7 @@ from manager.api.bodies import TokenBody, UserPatch, checked
 from manager.api.paths import Name
 from manager.api.problems import STATUS
 from manager.api.users import TokenId
-from manager.console.forms import MENDABLE, Filled, refused
+from manager.console.forms import MENDABLE, Filled, new_password, refused
 from manager.console.login import begin
 from manager.console.pages import ask, done, page
 from manager.console.visitor import Console, Form, Here, Person, Visitor
@@ -47,7 +47,7 @@ def change_password(
     """Give a user another password; the browser that did so for its own stays logged in."""
     must_be(person.user, name)
     try:
-        password = checked(UserPatch, {"password": form.get("password", "")}).password
+        password = checked(UserPatch, {"password": new_password(form)}).password
         if password != form.get("again"):
             raise InvalidError(["again: differs from the password above: nothing was changed"])
         user = actions.change_user(

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from manager.errors import ConflictError, InvalidError
+from manager.roles import SHORTEST_PASSWORD
 from streams.errors import DefinitionError, InvalidNameError, ObjectError, StreamsError
 
 #: What whoever filled in a form can mend there; anything else is a page of its own.
@@ -34,6 +35,18 @@ def number(text: str) -> int | float | str:
         except ValueError:
             continue
     return text
+
+
+def new_password(form: Mapping[str, str]) -> str:
+    """Return the password that somebody typed.
+
+    Raises:
+        InvalidError: it is short.
+    """
+    password = form.get("password", "")
+    if len(password) < SHORTEST_PASSWORD:
+        raise InvalidError([f"password: {SHORTEST_PASSWORD} letters or more"])
+    return password
 
 
 def refused(values: Mapping[str, str], error: StreamsError, fields: Collection[str]) -> Filled:

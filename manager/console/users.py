@@ -6,7 +6,7 @@ from fastapi.responses import Response
 from manager.actions import users as actions
 from manager.api.bodies import UserBody, checked
 from manager.api.paths import Name
-from manager.console.forms import MENDABLE, Filled
+from manager.console.forms import MENDABLE, Filled, new_password
 from manager.console.pages import again, ask, done, page
 from manager.console.tables import AskedTable, rows
 from manager.console.visitor import Form, Here, Person
@@ -46,7 +46,7 @@ def create(request: Request, here: Here, person: Person, form: Form) -> Response
         "name": form.get("name", "").strip(),
     }
     try:
-        body = checked(UserBody, values)
+        body = checked(UserBody, {**values, "password": new_password(form)})
         _, created = actions.add_user(
             here.services, person.user, body.name, body.password, body.role
         )

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from manager.console.forms import Filled, refused
+from manager.console.forms import Filled, new_password, refused
 from manager.errors import ConflictError, InvalidError
 from manager.model import Role
 from tests.console.looking import People, obstacles, too_wide
@@ -88,3 +88,10 @@ def _wrong(page: Page, label: str) -> str:
     about = page.locator(f"#{field.get_attribute('aria-describedby')} .wrong")
     assert (field.get_attribute("aria-invalid") == "true") == bool(about.count())
     return " ".join(about.all_inner_texts())
+
+
+def test_a_password_that_somebody_types_has_twelve_letters_or_more() -> None:
+    with pytest.raises(InvalidError) as failed:
+        new_password({"password": "eleven char"})
+    assert failed.value.problems == ["password: 12 letters or more"]
+    assert new_password({"password": "twelve chars"}) == "twelve chars"

@@ -237,7 +237,8 @@ def test_a_machine_is_drained_resumed_and_ended_by_who_may(
 
 def test_a_node_added_by_hand_is_removed_with_what_that_means(served: Api, people: People) -> None:
     served.post("/api/nodes/", {"name": "rack"})
-    page = people.enter("/nodes/rack/")
+    page = people.enter("/nodes/")
+    page.get_by_role("link", name="rack", exact=True).click()
     expect(page.locator(".state")).to_contain_text("its agent said nothing yet")
     page.get_by_role("link", name="Remove").click()
     expect(page.get_by_text("agent.json is worth nothing then")).to_be_visible()

@@ -227,11 +227,14 @@ def list_(*, as_json: AsJson = False) -> None:
 
 def _password(*, generate: bool) -> tuple[str, bool]:
     """Return a password, and whether it was made here."""
+    from manager.roles import SHORTEST_PASSWORD
+
     if generate or not sys.stdin.isatty():
         return secrets.token_urlsafe(_PASSWORD_BYTES), True
     first = getpass("password: ")
-    if not first:
-        raise console.UsageError("an empty password: type one, or use --generate")
+    if len(first) < SHORTEST_PASSWORD:
+        short = f"a password has {SHORTEST_PASSWORD} letters or more: type one, or use --generate"
+        raise console.UsageError(short)
     if getpass("again: ") != first:
         raise console.UsageError("these two differ: nothing changed")
     return first, False
