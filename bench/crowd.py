@@ -17,11 +17,13 @@ from manager.model import Operation
 from manager.store import Store
 from manager.store.tables import StreamRow
 from streams.definition import ProcessDefinition
+from streams.settings import Settings
 from tests.deployment import ADMIN, Deployment
 from tests.eventually import eventually
-from tests.rabbit import MEMORY, BrokerNode
+from tests.rabbit import MEMORY, running_node
 
 STREAMS, OPERATIONS, NODES = 10_000, 1_000, 200
+_VHOST = "crowd"
 #: Operations in a row, each on the output of the one before.
 CHAIN = 10
 _START_S, _HEARD_S = 300.0, 120.0
@@ -30,20 +32,28 @@ _CAT = ProcessDefinition(name="cat", application="any", exec="cat", process_type
 
 
 @contextmanager
-def crowded(node: BrokerNode) -> Iterator[Deployment]:
-    """Run such a manager for the length of a block, with its agents; it is at rest."""
+def crowded() -> Iterator[Deployment]:
+    """Run such a manager for the length of a block, with its agents; it is at rest.
+
+    Its broker is its own, and killed: to delete as much takes longer than a request may.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="sb-bench-", dir=MEMORY) as folder,
-        node.vhost() as settings,
+        running_node() as broker,
         ExitStack() as ending,
     ):
+        with broker.management() as management:
+            management.put_vhost(_VHOST)
+        url = broker.node.amqp_url.removesuffix("%2F") + _VHOST
+        settings = Settings(amqp_urls=(url,), broker_api_url=broker.node.api_url)
         deployment = Deployment(settings, Path(folder))
         ending.callback(deployment.stop)
+        configs = _nodes(deployment)
         _fill(f"sqlite:///{folder}/manager.db")
         deployment.manager.start()
         # it makes everything on the broker
         eventually(deployment.is_ready, within_s=_START_S, what="the manager is ready")
-        ending.enter_context(_agents(deployment))
+        ending.enter_context(_agents(deployment, configs))
         yield deployment
 
 
@@ -76,12 +86,19 @@ def _fill(database_url: str) -> None:
     store.close()
 
 
-@contextmanager
-def _agents(deployment: Deployment) -> Iterator[None]:
-    """Add the nodes, and let them all speak, in a process of their own."""
-    made = (deployment.client.add_node(f"n{number}", slots=_SLOTS) for number in range(NODES))
+def _nodes(deployment: Deployment) -> Path:
+    """Add the nodes while there's nothing else; return a file with their configurations."""
+    deployment.start_manager()
+    made = [deployment.client.add_node(f"n{number}", slots=_SLOTS) for number in range(NODES)]
+    deployment.manager.kill_alone()
     file = deployment.folder / "agents"
     file.write_text("\n".join(json.dumps(each) for each in made))
+    return file
+
+
+@contextmanager
+def _agents(deployment: Deployment, file: Path) -> Iterator[None]:
+    """Let all nodes speak, in a process of their own."""
     command = [sys.executable, "-m", "bench.peers.agents", str(file)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:

@@ -36,9 +36,9 @@ _ALL_S = 180.0
 _MIB = 2**20
 
 
-def manager(node: BrokerNode) -> Iterator[Turn]:
+def manager(_node: BrokerNode) -> Iterator[Turn]:
     """Idle, asked, started again, at work, looked at."""
-    with crowded(node) as deployment:
+    with crowded() as deployment:
         yield Turn(LIMIT, 2.0, unit="%")
         time.sleep(_REST_S)
         yield Turn(IDLE, percent_of_a_core(_IDLE_S, deployment.manager.pid), unit="%")
