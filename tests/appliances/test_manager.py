@@ -167,6 +167,7 @@ def _a_machine_works_for_it(desk: Desk, person: Person, first: str) -> None:
     assert set(over_ssh(first, CONNECTIONS).split()) == {"true"}
     # an output that became an object came there and back
     fetched = person.consume("shouted", "--count", "1", "--output-dir", "seq")
+    eventually(lambda: _consumers(person, "shouted"), what="somebody consumes")
     person.run("publish.py", "words", stdin="large\n")
     fetched.line(60)
     (got,) = (path for path in (desk.folder / "seq").iterdir() if path.is_file())
