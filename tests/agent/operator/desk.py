@@ -85,6 +85,10 @@ class Desk:
         """Let no file of the next operator grow beyond so many bytes, as a full disk would."""
         self._wrapper = ("prlimit", f"--fsize={size}")
 
+    def trace(self, file: Path) -> None:
+        """Let strace write the system calls about processes of the next operator into a file."""
+        self._wrapper = ("strace", "-f", "-e", "trace=process", "-o", str(file))
+
     def say(self, line: Any) -> None:
         assert self.process is not None
         assert self.process.stdin is not None

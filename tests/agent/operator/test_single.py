@@ -1,6 +1,11 @@
 """`single` through a real operator process on a real broker."""
 
+import re
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 from streams.message import Message
 from tests.agent.operator.desk import Desk
@@ -106,3 +111,31 @@ def test_the_end_of_stdin_ends_the_programs_at_once(desk: MakeDesk) -> None:
     assert at.process.stdin is not None
     at.process.stdin.close()
     assert at.process.wait(10) == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "programs"),
+    [
+        ("tr a-z A-Z", ["/usr/bin/tr"]),
+        ("tr a-z A-Z | cat", ["/bin/sh", "/usr/bin/cat", "/usr/bin/tr"]),
+    ],
+    ids=["without a shell", "with one"],
+)
+def test_a_message_costs_one_vfork_and_no_shell_that_is_not_needed(
+    desk: MakeDesk, tmp_path: Path, line: str, programs: list[str]
+) -> None:
+    at = desk(exec=line, started=False)
+    at.trace(tmp_path / "calls")
+    at.start()
+    at.publish(*[b"x"] * 10)
+    assert [m.body for m in at.outputs(10)] == [b"X"] * 10
+    assert at.drain() == 0
+    calls = (tmp_path / "calls").read_text()
+    _operator, *begun = re.findall(r"execve\(\"([^\"]+)\"", calls)
+    assert Counter(begun) == dict.fromkeys(programs, 10)
+    itself = calls.split(maxsplit=1)[0]
+    forks = re.findall(rf"^{itself} +(?:clone|fork|vfork).*", calls, re.MULTILINE)
+    made = [fork for fork in forks if "CLONE_THREAD" not in fork]
+    assert len(made) == 10
+    # any other copies the tables of the operator's memory, which costs ten times as much
+    assert all("vfork" in fork.lower() for fork in made)
