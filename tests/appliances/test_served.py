@@ -1,5 +1,6 @@
 """What a manager's machine serves with: its own script and broker configuration, on 127.0.0.1."""
 
+import os
 import secrets
 import shutil
 import socket
@@ -37,8 +38,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _certify(folder: Path) -> None:
-    """Run the machine's script, with other paths."""
+def _certify(folder: Path) -> list[str]:
+    """Run the machine's script, with other paths; return what it asks of systemd and the broker."""
+    told = folder.parent / "told"
+    told.write_text("")
+    for command in ("systemctl", "rabbitmqctl"):
+        path = folder.parent / command
+        path.write_text(f'#!/bin/sh\necho "{command} $*" >>{told}\n')
+        path.chmod(0o755)
     text = _with(
         _FILES / "streamboss-certificates",
         {
@@ -46,10 +53,12 @@ def _certify(folder: Path) -> None:
             " -g streamboss-tls": "",
             "install -d -m 755 /etc/streamboss\n": "",
             "/opt/streamboss/bin/streamboss": f"{sys.executable} -m tools.main",
-            "systemctl is-active": "false",
         },
     )
-    subprocess.run(["sh", "-c", text], cwd=ROOT, check=True, timeout=60)
+    path = f"{folder.parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path}
+    subprocess.run(["sh", "-c", text], cwd=ROOT, check=True, timeout=60, env=environment)
+    return told.read_text().splitlines()
 
 
 def _with(path: Path, other: Mapping[str, str]) -> str:
@@ -92,6 +101,20 @@ def broker(folder: Path) -> Iterator[rabbitmq.Node]:
 def _urls(node: rabbitmq.Node, folder: Path) -> list[str]:
     secure = node.amqp_url.replace("amqp:", "amqps:")
     return [tls.with_ca(secure, folder / certificates.CA)]
+
+
+def test_who_serves_takes_a_new_certificate_at_once(tmp_path: Path) -> None:
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    for hosts in ("127.0.0.1\n", "127.0.0.1\n10.0.2.2\n"):
+        (folder / "hosts").write_text(hosts)
+        told = _certify(folder)
+        assert "rabbitmqctl --quiet eval ssl:clear_pem_cache()." in told
+        assert told[-1] == (
+            "systemctl --no-block try-restart streamboss-seaweedfs.service"
+            " streamboss-manager.service"
+        )
+        assert _certify(folder) == []
 
 
 def test_the_broker_speaks_tls_alone(broker: rabbitmq.Node, folder: Path) -> None:
