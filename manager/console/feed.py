@@ -110,7 +110,8 @@ class Feed:
 
     def renew(self) -> None:
         """Let the next look be a new one: something was changed here."""
-        self._until_s = self._nodes_until_s = float("-inf")
+        with self._lock:  # a look that is under way may not have seen it
+            self._until_s = self._nodes_until_s = float("-inf")
 
     def _made(self) -> Look:
         services, runtime = self._services, self._services.runtime

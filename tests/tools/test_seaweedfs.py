@@ -25,7 +25,7 @@ def test_a_server_listens_on_this_machine_alone_and_on_no_port_of_its_own_choice
         line.split()[3] for line in shown.splitlines() if f"pid={s3_server.process.pid}," in line
     ]
     ports = s3_server.node.ports
-    given = {getattr(ports, name) for name in ports.__slots__}
+    given = {getattr(ports, name) for name in ports.__slots__} | {s3_server.tls_port}
     assert sorted(ours) == sorted(f"127.0.0.1:{port}" for port in given)
 
 

@@ -170,7 +170,7 @@ class Process:
         """End it."""
         if self.process is not None:
             self.process.send_signal(number)
-            self.process.wait(20)
+            self.process.wait(60)
             self.process = None
 
 
