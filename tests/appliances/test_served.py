@@ -55,8 +55,7 @@ def _certify(folder: Path) -> list[str]:
             "/opt/streamboss/bin/streamboss": f"{sys.executable} -m tools.main",
         },
     )
-    path = f"{folder.parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path}
+    environment = {**os.environ, "PATH": f"{folder.parent}:{os.environ['PATH']}"}
     subprocess.run(["sh", "-c", text], cwd=ROOT, check=True, timeout=60, env=environment)
     return told.read_text().splitlines()
 
