@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.appliances.desk import Desk, over_ssh, sat_down, value
-from tests.appliances.elastic import BOOT_S
+from tests.appliances.elastic import BOOT_S, GONE_S
 from tests.embedded import ROOT, Person
 from tests.eventually import eventually
 from tests.provision.local.machines import left
@@ -173,6 +173,9 @@ def _a_machine_works_for_it(desk: Desk, person: Person, first: str) -> None:
     (got,) = (path for path in (desk.folder / "seq").iterdir() if path.is_file())
     assert got.read_text() == "".join(f"{number}\n" for number in range(1, 400001))
     person.leave()
+    eventually(
+        lambda: not person.http("GET", "nodes/")["objects"], within_s=GONE_S, what="it is gone"
+    )
 
 
 def _consumers(person: Person, stream: str) -> int:
