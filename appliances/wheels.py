@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,10 +179,18 @@ def _pip(arguments: Sequence[str], into: Path) -> None:
         raise ProvisionError(f"python: pip {arguments[0]}: {errors[0].removeprefix('ERROR: ')}")
 
 
+def _packages(project: Path) -> list[Path]:
+    """Return the folders that go into a wheel: tests and benchmarks beside them write files."""
+    settings = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    tool = settings.get("tool", {}).get("setuptools", {}).get("packages", {})
+    names = tool.get("find", {}).get("include", ["*"])
+    return sorted({path.parent for name in names for path in project.glob(f"{name}/__init__.py")})
+
+
 def _sources(project: Path) -> Iterator[Path]:
     """Yield what a project's wheel is made of: its pyproject.toml and its packages' files."""
     yield project / "pyproject.toml"
-    for package in sorted(path.parent for path in project.glob("*/__init__.py")):
+    for package in _packages(project):
         for path in sorted(package.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 yield path

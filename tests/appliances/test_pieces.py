@@ -124,3 +124,18 @@ def test_a_project_is_known_by_its_sources(tmp_path: Path) -> None:
 def test_a_registered_definition_needs_its_appliance() -> None:
     listed = [{"id": 7, "definition": {"application": "my-operation"}}]
     assert uses.by_definitions(listed) == {"my-operation": "process definition 7 names it"}
+
+
+def test_what_goes_into_no_wheel_makes_no_other_version(tmp_path: Path) -> None:
+    find = '[tool.setuptools.packages.find]\ninclude = ["package*"]\n'
+    (tmp_path / "pyproject.toml").write_text(find)
+    for name in ("package", "tests"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").touch()
+    (tmp_path / "lock").write_text("")
+    wheels = Wheels(PythonEntry(lock=tmp_path / "lock", project=tmp_path, target="/x"), tmp_path)
+    before = wheels.digest
+    (tmp_path / "tests" / "result.json").touch()
+    assert wheels.digest == before
+    (tmp_path / "package" / "more.py").touch()
+    assert wheels.digest != before
