@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from time import monotonic
 
 from agent.operator import sandbox
 from agent.operator.cgroup import Cgroup
@@ -86,8 +87,7 @@ class Child:
         self._on_output = on_output
         self._on_end = on_end
         self._timer: object = None
-        #: whether what it writes is left in its pipe
-        self.paused = False
+        self._paused_at: float | None = None
         loop.watch(pipes.stdout, read=self._readable)
         loop.watch(pipes.stderr, read=self._read_errors)
         reaper.watch(pipes.pid, self._exited)
@@ -111,11 +111,24 @@ class Child:
                 return False  # little came: more would be known by the next round
         return False
 
-    def pause_output(self, *, paused: bool) -> None:
-        """Leave what the program writes in its pipe for now, or read it again."""
-        if self.stdout is not None and paused is not self.paused:
-            self.paused = paused
-            self._loop.watch(self.stdout, read=None if paused else self._readable)
+    @property
+    def paused(self) -> bool:
+        """Whether what it writes is left in its pipe."""
+        return self._paused_at is not None
+
+    def pause_output(self, *, paused: bool) -> float:
+        """Leave what the program writes in its pipe for now, or read it again.
+
+        Returns:
+            For how long it has been left there, in seconds: time that doesn't run against it.
+        """
+        if self.stdout is None or paused is self.paused:
+            return 0.0
+        now = monotonic()
+        lost_s = now - self._paused_at if self._paused_at is not None else 0.0
+        self._paused_at = now if paused else None
+        self._loop.watch(self.stdout, read=None if paused else self._readable)
+        return lost_s
 
     def end(self) -> None:
         """End the whole group: SIGTERM, and soon SIGKILL."""

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from enum import Enum
-from time import monotonic
 
 from agent.operator.child import Child, Exit
 from agent.operator.fate import Failure
@@ -44,23 +43,20 @@ class Run:
     cut: str = ""
     #: its output can't be stored now: the program is run again, and no attempt is counted
     unstored: bool = False
-    #: since when its output is left in its pipe
-    paused_at: float | None = None
 
     @property
     def timed(self) -> bool:
         """Whether time runs against the program: not while it waits for S3 with its output."""
-        return self.deadline is not None and self.paused_at is None and not self.cut
+        paused = self.child is not None and self.child.paused
+        return self.deadline is not None and not paused and not self.cut
 
     def pause(self, *, paused: bool) -> None:
         """Let the program wait while S3 is slow."""
-        if self.child is None or paused is (self.paused_at is not None):
+        if self.child is None:
             return
-        self.child.pause_output(paused=paused)
-        now = monotonic()
-        if self.paused_at is not None and self.deadline is not None:
-            self.deadline += now - self.paused_at
-        self.paused_at = now if paused else None
+        lost_s = self.child.pause_output(paused=paused)
+        if self.deadline is not None:
+            self.deadline += lost_s
 
     def cut_off(self, reason: str, *, at_once: bool = True) -> None:
         """End the program, for this reason, and forget its output."""

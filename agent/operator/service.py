@@ -188,12 +188,10 @@ class Service:
         full = self._full
         crowded = self._held_bytes > _HELD_BYTES
         for slot in self._slots:
-            if slot.worker is None:
-                continue
             first = slot.line.first
             behind = crowded and first is not None and first.tag != self._oldest
             held = isinstance(slot.line, Windows) and slot.line.holds_too_much
-            slot.worker.child.pause_output(paused=full or behind or held)
+            slot.pause(paused=full or behind or held)
 
     def _answered(self, slot: Slot, answers: list[tuple[Item, bytes]]) -> None:
         self._settle(answers)

@@ -171,6 +171,16 @@ class Slot:
         if not self.line.load and not self.todo:
             self._relax()
 
+    def pause(self, *, paused: bool) -> None:
+        """Leave the worker's output in its pipe for now; meanwhile no time runs against it."""
+        if self.worker is None:
+            return
+        lost_s = self.worker.child.pause_output(paused=paused)
+        if lost_s:
+            self.line.since = min(monotonic(), self.line.since + lost_s)
+            if self._timer is None:
+                self._due()
+
     def close(self) -> None:
         """End the worker's input."""
         if self.worker is not None:
@@ -276,10 +286,9 @@ class Slot:
         worker = self.worker
         if timeout is None or worker is None or worker.cut or not self.line.load:
             return
-        now = monotonic()
         if worker.child.paused:
-            self.line.since = now  # it waits for us
-        left = self.line.since + timeout - now
+            return  # it waits for us: the time goes on when it is read again
+        left = self.line.since + timeout - monotonic()
         if left > 0:
             self._timer = self._parts.loop.call_later(left, self._due)
         else:
