@@ -87,13 +87,13 @@ class ManagerBroker:
         self._grant_again()
         return bool(lost)
 
-    def notes(self) -> list[str]:
-        """Return what endangers messages though the broker works, a line each."""
-        management = self.management
-        return [
-            *misfits(management.queues(), management.policies()),
-            *alarms(management.nodes()),
-        ]
+    def misfits(self) -> list[str]:
+        """Return which queues endanger messages though the broker works, a line each."""
+        return misfits(self.management.queues(), self.management.policies())
+
+    def alarms(self) -> list[str]:
+        """Return what the broker is short of, a line for each of its nodes."""
+        return alarms(self.management.nodes())
 
     def create_stream(self, name: str) -> None:
         """Make sure that the stream's exchange exists."""

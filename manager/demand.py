@@ -90,7 +90,7 @@ def _sources(view: BrokerView) -> tuple[set[str], Mapping[str, AbstractSet[str]]
     for binding in view.bindings:
         if binding.to_exchange:
             up[binding.destination].add(binding.source)
-        elif _is_demand(binding.destination, view):
+        elif binding.source not in collected and _is_demand(binding.destination, view):
             collected.add(binding.source)
     return collected, up
 

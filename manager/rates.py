@@ -11,6 +11,7 @@ from streams.control import Counters, OperatorReport, OperatorState
 _WINDOW_S = 30.0
 #: What one operator does is known only after so long with work for it.
 _LEAST_BUSY_S = 10.0
+_NOTHING = Counters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ def _next(seen: deque[_Look], total: Counters, at_work: int, now_s: float) -> _L
 
 def summed(reports: Sequence[OperatorReport]) -> Counters:
     """Return the counters of an operation's operators together; latencies are the worst."""
+    if not reports:
+        return _NOTHING
     counters = [report.counters for report in reports]
     statuses: dict[str, int] = {}
     for each in counters:

@@ -35,6 +35,7 @@ from manager.model import (
     OperationStatus,
     Stream,
 )
+from manager.notes import Notes
 from manager.reconcile.apply import Applier
 from manager.reconcile.instances import instances_for
 from manager.reconcile.memory import Memory
@@ -54,8 +55,8 @@ log = structlog.get_logger()
 LOOK_S = 2.0
 #: How often everything is read anew where the event exchange works.
 REFRESH_S = 30.0
-#: How long something that somebody deleted on the broker is missed at most.
-_ENSURE_S = 10.0
+#: How often it is made sure that the broker has everything; and where no event tells of a loss.
+_ENSURE_S, _ENSURE_UNTOLD_S = 60.0, 10.0
 #: A queue that is made anew sooner keeps its old consumers, and RabbitMQ gives them nothing.
 _GONE_S = 1.5
 #: How long new demand waits at most to hear what clouds offer just now.
@@ -105,9 +106,9 @@ class Runtime:
         self._started_s = time.monotonic()
         self._memory: Mapping[str, Memory] = {}
         self._queues: Mapping[str, int] = {}
-        self._archives, self._notes = list[Archive](), list[str]()
-        self._depths_clock, self._notes_clock = Clock(), Clock()
-        self._refresh_clock, self._ensure_clock = Clock(), Clock()
+        self._archives = list[Archive]()
+        self._notes = Notes(self.broker)
+        self._depths_clock, self._refresh_clock, self._ensure_clock = Clock(), Clock(), Clock()
         self._teller = Teller(store, self.broker)
         self.machines = Keeper(desk, store, self.broker, poke=self.poke, forget=self.forget_node)
         self._ensured = self._is_settled = False
@@ -143,7 +144,7 @@ class Runtime:
 
     def notes(self) -> list[str]:
         """Return what endangers messages though the manager does its work, a line each."""
-        return list(self._notes)
+        return self._notes.lines()
 
     def statuses(self) -> Mapping[str, OperationStatus]:
         """Return how each operation is."""
@@ -354,12 +355,11 @@ class Runtime:
         """Read from the broker what no event tells."""
         if not self._watch.seeded or self._refresh_clock.due(self._refresh_s()):
             self._watch.refresh()
-        if self._ensure_clock.due(_ENSURE_S):
-            self._ensured = False  # somebody may have deleted something
-        if self._notes_clock.due(DEPTHS_S):
-            before, self._notes = self._notes, self.broker.notes()
-            for note in set(self._notes) - set(before):
-                log.warning("note", note=note)
+        ensure_s = _ENSURE_S if self._watch.live else _ENSURE_UNTOLD_S
+        if self._ensure_clock.due(ensure_s) or self._watch.loss.is_set():
+            self._watch.loss.clear()
+            self._ensured = False
+        self._notes.look(self._refresh_s())
 
     def _settled(self, added: AbstractSet[str]) -> bool:
         """Whether all demand was seen, and each node was heard or had its time to speak.

@@ -26,7 +26,10 @@ _KEYS = (
     "binding.deleted",
     "queue.deleted",
     "exchange.deleted",
+    "permission.deleted",
 )
+#: Queues that are made once, and then have to be there.
+_KEPT = frozenset({QueueRole.OPERATION, QueueRole.DEAD, QueueRole.SUBSCRIPTION, QueueRole.ARCHIVE})
 #: The management API shows a consumer up to one statistics interval (5 s) late.
 API_LAG_S = 6.0
 NEWS_S = 3 * API_LAG_S
@@ -70,6 +73,8 @@ class BrokerWatch:
         self._read_s: float | None = None
         #: when somebody deleted the queue of an operation, by the monotonic clock
         self.deleted_s = float("-inf")
+        #: something may be gone that the manager made: a queue, an exchange, a right
+        self.loss = threading.Event()
         self._whole = threading.Event()
         self._thread = BrokerThread(
             settings.need_amqp(),
@@ -160,6 +165,7 @@ class BrokerWatch:
             channel.queue_bind(queue, EVENTS_EXCHANGE, key)
         channel.basic_consume(queue, self._heard, auto_ack=True)
         # what came and went while nobody listened is known for sure only after the API's lag
+        self.loss.set()
         self._read_s = None
         self._whole.clear()
         self.refresh()
@@ -169,6 +175,8 @@ class BrokerWatch:
         if headers.get("vhost") != self._management.vhost:
             return
         kind, _, happened = method.routing_key.partition(".")
+        if _is_loss(kind, happened, headers):
+            self.loss.set()
         if kind in {"queue", "exchange"}:
             # its consumers and bindings go with it, and no event of their own tells
             with self._lock:
@@ -182,8 +190,15 @@ class BrokerWatch:
             change = 1 if happened == "created" else -1
             with self._lock:
                 self._note(consumer, max(0, self._facts[consumer] + change))
-        elif headers["source_name"]:
+        elif kind == "binding" and headers["source_name"]:
             self._note(_event_binding(headers), int(happened == "created"))
+
+
+def _is_loss(kind: str, happened: str, headers: Mapping[str, Any]) -> bool:
+    """Whether an event tells of the end of something that the manager made."""
+    if kind == "queue":
+        return names.parse_queue(headers["name"]).role in _KEPT
+    return kind in {"exchange", "permission"} and happened == "deleted"
 
 
 def _is_of(fact: Fact, name: str, kind: str) -> bool:

@@ -169,17 +169,20 @@ def _bound(operation: Operation, seen: Observed) -> bool:
 
 def _ending(seen: Observed, memory: Mapping[str, Memory]) -> frozenset[str]:
     """The operations to unbind and drain now: unwanted, lingered out, nothing upstream active."""
-    over = {
-        o.name: o
+    active = [
+        (o, since)
         for o in seen.operations
-        if (since := memory[o.name].unwanted_since) is not None and seen.now - since >= o.linger_s
-    }
+        if (since := memory[o.name].unwanted_since) is not None and _active(o, seen, memory)
+    ]
     feeders = defaultdict[str, set[str]](set)
-    for operation in seen.operations:
-        if memory[operation.name].unwanted_since is not None and _active(operation, seen, memory):
-            feeders[operation.output_stream].add(operation.name)
-    upstream = {o.name: feeders[o.input_stream] for o in seen.operations}
-    return frozenset(name for name in over if not held(name, upstream))
+    for operation, _ in active:
+        feeders[operation.output_stream].add(operation.name)
+    upstream = {o.name: feeders[o.input_stream] for o, _ in active}
+    return frozenset(
+        o.name
+        for o, since in active
+        if seen.now - since >= o.linger_s and not held(o.name, upstream)
+    )
 
 
 def _active(operation: Operation, seen: Observed, memory: Mapping[str, Memory]) -> bool:
@@ -191,21 +194,24 @@ def _assignments(
     seen: Observed, nodes: Sequence[NodeView], memory: Mapping[str, Memory], said: Reports
 ) -> dict[str, tuple[Assigned, ...]]:
     by_node: dict[str, list[Assigned]] = {node.name: [] for node in nodes if node.state in ALIVE}
+    owners = {operation.owner for operation in seen.operations}
+    granted = {owner: seen.objects.granted(seen.buckets.get(owner, ())) for owner in owners}
     for operation in seen.operations:
         mine, told = memory[operation.name], said.get(operation.name, {})
+        objects = granted[operation.owner]
         for name, instances in mine.nodes.items():
             if name in by_node and not must_wait(operation, mine, name, told):
-                by_node[name].append(_assigned(operation, instances, seen))
+                by_node[name].append(_assigned(operation, instances, objects))
         for name in mine.draining:
             if name in by_node:
-                last = _assigned(operation, 1, seen)
+                last = _assigned(operation, 1, objects)
                 by_node[name].append(last.model_copy(update={"draining": True}))
     return {
         name: tuple(sorted(wanted, key=lambda a: a.operation)) for name, wanted in by_node.items()
     }
 
 
-def _assigned(operation: Operation, instances: int, seen: Observed) -> Assigned:
+def _assigned(operation: Operation, instances: int, objects: ObjectStore) -> Assigned:
     return Assigned(
         operation=operation.name,
         revision=operation.revision,
@@ -214,15 +220,16 @@ def _assigned(operation: Operation, instances: int, seen: Observed) -> Assigned:
         output_stream=operation.output_stream,
         instances=instances,
         drain_s=operation.drain_s,
-        objects=seen.objects.granted(seen.buckets.get(operation.owner, ())),
+        objects=objects,
     )
 
 
 def _next_look_s(seen: Observed, memory: Mapping[str, Memory]) -> float | None:
-    waits = [
-        since + o.linger_s - seen.now
+    ahead = [
+        wait_s
         for o in seen.operations
-        if (since := memory[o.name].unwanted_since) is not None and _active(o, seen, memory)
+        if (since := memory[o.name].unwanted_since) is not None
+        and (wait_s := since + o.linger_s - seen.now) > 0
+        and _active(o, seen, memory)
     ]
-    ahead = [wait for wait in waits if wait > 0]
     return min(ahead) if ahead else None

@@ -42,7 +42,7 @@ class OperationQueries(Database):
         """Return an operation, or None."""
         with self._reading() as session:
             found = session.execute(_joined().where(OperationRow.name == name)).first()
-            return _to_operation(found[0], _defined(found[1])) if found else None
+            return _to_operation(found[0], _defined(found[1]), found[0].backlog) if found else None
 
     def get_operation(self, name: str) -> Operation:
         """Return an operation."""
@@ -53,16 +53,17 @@ class OperationQueries(Database):
 
     def list_operations(self) -> list[Operation]:
         """Return every operation with its definition, by name."""
-        columns = [column for column in OperationRow.__table__.c if column.name != "created_at"]
+        kept = [c for c in OperationRow.__table__.c if c.name not in {"created_at", "backlog"}]
+        backlog = cast(OperationRow.backlog, Text).label("backlog")
         document = cast(DefinitionRow.document, Text)
         used = OperationRow.process_definition_id
         with self._reading() as session:  # there may be many, and it is asked often: no entities
             documents = session.execute(
                 select(DefinitionRow.id, document).where(DefinitionRow.id.in_(select(used)))
             )
-            definitions = {number: _parsed(text) for number, text in documents}
-            rows = session.execute(select(*columns).order_by(OperationRow.name))
-            return [_to_operation(row, definitions[row.process_definition_id]) for row in rows]
+            definitions = {row.id: row.document for row in documents}
+            rows = session.execute(select(*kept, backlog).order_by(OperationRow.name))
+            return [_known(row, definitions[row.process_definition_id]) for row in rows]
 
     def page_operations(self, *, limit: int, offset: int) -> Page[Operation]:
         """Return some operations, by name."""
@@ -75,7 +76,10 @@ class OperationQueries(Database):
                 offset=offset,
             )
             query = _joined().where(OperationRow.name.in_(names.items))
-            found = [_to_operation(row, _defined(used)) for row, used in session.execute(query)]
+            found = [
+                _to_operation(row, _defined(used), row.backlog)
+                for row, used in session.execute(query)
+            ]
             return Page(found, names.total)
 
     @contextmanager
@@ -89,7 +93,7 @@ class OperationQueries(Database):
         with self._writing() as session:
             row = _row(session, name, lock=True)
             used = session.get_one(DefinitionRow, row.process_definition_id)
-            before = _to_operation(row, _defined(used))
+            before = _to_operation(row, _defined(used), row.backlog)
             after = change(before)
             if after.process_definition_id != before.process_definition_id:
                 after = replace(after, revision=before.revision + 1)
@@ -154,11 +158,19 @@ def _parsed(document: str) -> ProcessDefinition:
     return ProcessDefinition.from_mapping(json.loads(document))
 
 
+@lru_cache(maxsize=10_000)
+def _known(row: Row[Any], document: str) -> Operation:
+    """Return the operation of a row with texts where it has documents: most are as they were."""
+    return _to_operation(row, _parsed(document), json.loads(row.backlog))
+
+
 def _defined(row: DefinitionRow) -> ProcessDefinition:
     return ProcessDefinition.from_mapping(row.document)
 
 
-def _to_operation(row: OperationRow | Row[Any], definition: ProcessDefinition) -> Operation:
+def _to_operation(
+    row: OperationRow | Row[Any], definition: ProcessDefinition, backlog: dict[str, Any]
+) -> Operation:
     return Operation(
         name=row.name,
         owner=row.owner,
@@ -171,5 +183,5 @@ def _to_operation(row: OperationRow | Row[Any], definition: ProcessDefinition) -
         instances=Instances(row.instances_min, row.instances_max),
         linger_s=row.linger_s,
         drain_s=row.drain_s,
-        backlog=Backlog(**row.backlog),
+        backlog=Backlog(**backlog),
     )

@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import pytest
 
 from manager.model import DemandMode, Operation, OperationState, Role
+from manager.permissions import node_user
 from manager.runtime import Runtime
 from manager.store import Asked, Store
 from streams import control, names
@@ -18,6 +20,7 @@ from streams.access import ObjectStore, S3Access
 from streams.broker import BrokerThread, Channel, Session
 from streams.control import Assignment, Heartbeat, OperatorReport, OperatorState
 from streams.definition import ProcessDefinition
+from streams.management import Management
 from streams.message import Message
 from streams.settings import Settings
 from tests.eventually import eventually
@@ -231,6 +234,40 @@ def test_a_subscription_is_demand_and_a_tap_is_not(world: World, session: Sessio
     )
     session.channel.queue_bind("subscriptions.b.mine", "streams.b")
     eventually(lambda: agent.running == {"up"})
+
+
+def test_what_somebody_deletes_on_the_broker_is_soon_there_again(
+    world: World, session: Session
+) -> None:
+    world.agent("n1")
+    world.operation("up", "a", "b")
+    eventually(lambda: world.runtime._watch.whole, what="deletions are told")
+    management = world.runtime.broker.management
+    vhost, user = quote(management.vhost, safe=""), node_user("n1")
+    deeds: dict[str, Callable[[], object]] = {
+        "a queue": lambda: session.channel.queue_delete(names.operation_queue("up")),
+        "an exchange": lambda: session.channel.exchange_delete(names.exchange("b")),
+        "a right": lambda: management._send("DELETE", f"/permissions/{vhost}/{user}"),
+    }
+    for what, deed in deeds.items():
+        before = _kept_on(management)
+        deed()
+        assert _kept_on(management) != before
+        eventually(partial(_are_kept_on, management, before), within_s=8, what=what)
+
+
+Kept = tuple[set[str], set[str], set[str]]
+
+
+def _are_kept_on(management: Management, kept: Kept) -> bool:
+    return _kept_on(management) == kept
+
+
+def _kept_on(management: Management) -> Kept:
+    queues = {queue["name"] for queue in management.queues()}
+    exchanges = {name for name in management.exchange_names() if names.stream_of(name)}
+    users = {each["user"] for each in management.permissions()}
+    return queues & {names.operation_queue("up")}, exchanges, users
 
 
 def test_always_paused_and_back(world: World) -> None:
