@@ -8,7 +8,7 @@ from pathlib import Path
 
 from appliances import installing
 from appliances.builder import Builder
-from appliances.deployment import env_file, host, settings
+from appliances.deployment import buckets, env_file, host, settings
 from appliances.deployment.host import Handed
 from appliances.errors import BuildError
 from appliances.progress import Progress
@@ -221,9 +221,8 @@ class Deployment:
 
     def _make_buckets(self, env: Mapping[str, str]) -> None:
         """Make the buckets that the settings name; what hinders that hinders nothing else."""
-        objects = Objects(S3Access.of(env))
+        named = [env[name] for name in ("STREAMBOSS_BUCKET", "STREAMBOSS_OBJECT_BUCKET")]
         try:
-            for name in ("STREAMBOSS_BUCKET", "STREAMBOSS_OBJECT_BUCKET"):
-                objects.ensure_bucket(env[name])
-        except ObjectError as error:
+            buckets.make(Objects(S3Access.of(env)), named)
+        except (ObjectError, ProvisionError) as error:
             self.progress.note(f"s3: {error}; objects and archives wait for that")

@@ -1,16 +1,22 @@
 """What a deployed manager and its users are told, and whose settings are replaced."""
 
 import json
+import secrets
+import threading
 from pathlib import Path
 
 import pytest
 
-from appliances.deployment import env_file, settings
+from appliances.deployment import buckets, env_file, settings
 from appliances.errors import BuildError
 from provision import inventory
 from provision.entries import LocalEntry, NimbusEntry
+from provision.errors import WaitTimeoutError
 from provision.machine import Machine, State
 from provision.secrets import Secrets
+from streams.objects import Objects
+from tests.faults import faulty_way
+from tests.s3 import S3Server
 
 FIRST = {
     "STREAMBOSS_AMQP_URL": "amqps://streamboss:p-w_d@10.0.2.100:5671/",
@@ -144,3 +150,19 @@ def test_settings_of_a_stack_give_way_and_those_of_anybody_else_dont(tmp_path: P
     assert "'streamboss up' leads back" in env_file.check(path, "local", stack=True)
     with pytest.raises(BuildError, match="deploy from another folder"):
         env_file.check(path, "local", stack=False)
+
+
+def test_buckets_are_made_when_an_s3_that_starts_anew_is_back(s3_server: S3Server) -> None:
+    named = [secrets.token_hex(8), secrets.token_hex(8)]
+    with faulty_way(s3_server.access) as way:
+        with way.refusing():
+            # Given an S3 that is away: whoever doesn't wait for it is told
+            with pytest.raises(WaitTimeoutError, match=r"can't be reached"):
+                buckets.make(Objects(way.access), named, away_s=0.1)
+            waiting = threading.Thread(target=buckets.make, args=(Objects(way.access), named))
+            waiting.start()
+        # When it is back
+        waiting.join(60)
+    # Then they are there
+    there = {bucket["Name"] for bucket in s3_server.client.list_buckets()["Buckets"]}
+    assert set(named) <= there
