@@ -38,7 +38,7 @@ def test_programs_run_as_somebody_who_cannot_read_the_agents_file(
 ) -> None:
     program = folder / "program.sh"
     tries = f"cat {folder}/agent.json"
-    program.write_text(f"while read x; do echo $(id -un) $x; touch ~/mine; {tries} || true; done")
+    program.write_text(f"while read x; do touch ~/mine; echo $(id -un) $x; {tries} || true; done")
     # a sandbox hides /tmp, where pytest is, but for the folder that the program begins in
     line = definition(
         f"sh {program}", process_type=kind, settle_s=0, sandbox=sandbox, cwd=str(folder)
