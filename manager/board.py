@@ -82,6 +82,11 @@ class Board:
         self._images: Mapping[str, tuple[str, str]] = {}
         self._meter = RateMeter()
 
+    @property
+    def is_replaying(self) -> bool:
+        """Whether a replay isn't over."""
+        return any(state in UNFINISHED for state, _ in (self._replays or {}).values())
+
     def load(self, operators: Mapping[str, Sequence[Operator]], depths: Depths) -> Load:
         """Take the nodes' counters in."""
         busy = {operation for operation, (backlog, _) in depths.items() if backlog}

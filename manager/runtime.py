@@ -11,7 +11,7 @@ import structlog
 
 from manager import metrics
 from manager.archives import ArchivePlace, status_of, undemanding
-from manager.board import Board, Clock, Load, operation_depths
+from manager.board import Board, Load, operation_depths
 from manager.broker import ManagerBroker
 from manager.causes import with_causes
 from manager.demand import BrokerView, stream_consumers
@@ -35,7 +35,6 @@ from manager.model import (
     OperationStatus,
     Stream,
 )
-from manager.notes import Notes
 from manager.reconcile.apply import Applier
 from manager.reconcile.instances import instances_for
 from manager.reconcile.memory import Memory
@@ -43,26 +42,20 @@ from manager.reconcile.plan import Observed, Plan, plan
 from manager.replays.state import ReplayState
 from manager.teller import Teller, TellerStore
 from manager.trials import Trials
+from manager.upkeep import Upkeep
 from manager.watch import BrokerWatch
 from streams import names
 from streams.control import LATE_S, TrialTold
 from streams.definition import ProcessDefinition
-from streams.errors import BrokerError, ControlError, StreamsError
+from streams.errors import ControlError, StreamsError
 from streams.settings import Settings
 
 log = structlog.get_logger()
-#: The longest pause between two looks; demand and heartbeats wake it at once.
-LOOK_S = 2.0
-#: How often everything is read anew where the event exchange works.
-REFRESH_S = 30.0
-#: How often it is made sure that the broker has everything; and where no event tells of a loss.
-_ENSURE_S, _ENSURE_UNTOLD_S = 60.0, 10.0
-#: A queue that is made anew sooner keeps its old consumers, and RabbitMQ gives them nothing.
-_GONE_S = 1.5
+#: The longest pause between two looks, and while nothing is at work; demand, heartbeats and what
+#: people change here wake it at once, what they change by another manager doesn't.
+LOOK_S, REST_S = 2.0, 4.0
 #: How long new demand waits at most to hear what clouds offer just now.
 BROWSE_S = 1.0
-#: How often the depths of queues are read while something is wanted.
-DEPTHS_S = 5.0
 
 
 class RuntimeStore(LeaseStore, TellerStore, KeeperStore, Protocol):
@@ -99,19 +92,17 @@ class Runtime:
         self._trials = Trials(self.broker.ask_trial)
         self.place = ArchivePlace(settings)
         self._watch = BrokerWatch(settings, self.broker.management, self.poke)
+        self._upkeep = Upkeep(self.broker, self._watch)
         self._applier = Applier(self.broker, self._watch)
         self._board = Board()
         self._dirty, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcile", daemon=True)
         self._started_s = time.monotonic()
         self._memory: Mapping[str, Memory] = {}
-        self._queues: Mapping[str, int] = {}
         self._archives = list[Archive]()
-        self._notes = Notes(self.broker)
-        self._depths_clock, self._refresh_clock, self._ensure_clock = Clock(), Clock(), Clock()
         self._teller = Teller(store, self.broker)
         self.machines = Keeper(desk, store, self.broker, poke=self.poke, forget=self.forget_node)
-        self._ensured = self._is_settled = False
+        self._is_settled = False
         self._term: int | None = None
         self._interest, self._wanted = Interest(), frozenset[str]()
         self._planned_term: int | None = None
@@ -144,7 +135,7 @@ class Runtime:
 
     def notes(self) -> list[str]:
         """Return what endangers messages though the manager does its work, a line each."""
-        return self._notes.lines()
+        return self._upkeep.notes.lines()
 
     def statuses(self) -> Mapping[str, OperationStatus]:
         """Return how each operation is."""
@@ -156,7 +147,7 @@ class Runtime:
         return status_of(
             archive,
             archivers=self._watch.view().consumed.get(queue, 0),
-            lag_messages=self._queues.get(queue),
+            lag_messages=self._upkeep.depths.get(queue),
         )
 
     def nodes(self) -> list[NodeStatus]:
@@ -272,26 +263,42 @@ class Runtime:
         listening_s = self._fleet.listen(connected=self.broker.connected)
         about = self.machines.see(listening_s=listening_s)
         self.machines.tend(about, self._term, self._interest)
-        self._refresh()
+        self._upkeep.refresh()
         operations = self._store.list_operations()
         self._archives = self._store.list_archives()
         added = {record.name: record for record in self._store.list_nodes()}
         self._ensure(operations)
         nodes = self._node_views(added)
-        load = self._board.load(self._fleet.operators(), operation_depths(self._read_depths()))
+        load = self._load()
         made = self._planned(self._observed(operations, nodes, added.keys(), load, about))
         problems: list[str] = []
         if self._term is not None:
             self._memory = made.memory
             by_name = {o.name: o for o in operations}
             problems = self._applier.apply(made, nodes, by_name, self._term, self._lease.holds)
-            # what can't be bound may be gone: somebody deleted it
-            self._ensured = self._ensured and not problems
+            if problems:
+                self._upkeep.doubt()  # what can't be bound may be gone: somebody deleted it
             self.machines.decide(made.machines, about, self._term)
         self._interest = Interest(bool(operations), bool(made.machines.waiting))
         self._tell(made, operations, nodes, load, about)
-        longest_s = ASK_S if self._term is None else LOOK_S
+        longest_s = self._longest_s(made, about)
         return problems, min(longest_s, made.next_look_s or longest_s)
+
+    def _load(self) -> Load:
+        depths = self._upkeep.read_depths(is_active=self._is_active())
+        return self._board.load(self._fleet.operators(), operation_depths(depths))
+
+    def _longest_s(self, made: Plan, about: Seen) -> float:
+        """For how long to pause at most."""
+        if self._term is None:
+            return ASK_S
+        busy = made.wanted or about.machines or self._is_active() or self._board.is_replaying
+        return LOOK_S if busy or not self._watch.live else REST_S
+
+    def _is_active(self) -> bool:
+        """Whether an operation or an archive has queues to be watched."""
+        placed = any(memory.nodes or memory.draining for memory in self._memory.values())
+        return placed or any(a.phase is not ArchivePhase.STOPPED for a in self._archives)
 
     def _planned(self, seen: Observed) -> Plan:
         """Plan; anew if clouds have news for new demand: an image may have been made just now."""
@@ -335,31 +342,13 @@ class Runtime:
             if (record := added.get(view.name))
         ]
 
-    def _refresh_s(self) -> float:
-        return REFRESH_S if self._watch.live and self._watch.whole else LOOK_S
-
     def _ensure(self, operations: list[Operation]) -> None:
-        """Declare what the broker lacks, after each time it was away and now and then."""
-        if not self.broker.connected:
-            self._ensured = False
-            raise BrokerError("the broker is not connected")
-        gone_s = time.monotonic() - self._watch.deleted_s
-        if not self._ensured and self._term is not None and gone_s >= _GONE_S:
-            streams = [stream.name for stream in self._store.list_streams()]
-            recorded = [a.stream for a in self._archives if a.phase is ArchivePhase.RECORDING]
-            if self.broker.ensure(streams, [o.name for o in operations], recorded):
-                self._watch.refresh()  # what was deleted took its bindings along
-            self._ensured = True
-
-    def _refresh(self) -> None:
-        """Read from the broker what no event tells."""
-        if not self._watch.seeded or self._refresh_clock.due(self._refresh_s()):
-            self._watch.refresh()
-        ensure_s = _ENSURE_S if self._watch.live else _ENSURE_UNTOLD_S
-        if self._ensure_clock.due(ensure_s) or self._watch.loss.is_set():
-            self._watch.loss.clear()
-            self._ensured = False
-        self._notes.look(self._refresh_s())
+        self._upkeep.ensure(
+            lambda: [stream.name for stream in self._store.list_streams()],
+            [operation.name for operation in operations],
+            [a.stream for a in self._archives if a.phase is ArchivePhase.RECORDING],
+            leads=self._term is not None,
+        )
 
     def _settled(self, added: AbstractSet[str]) -> bool:
         """Whether all demand was seen, and each node was heard or had its time to speak.
@@ -370,13 +359,6 @@ class Runtime:
             waited_s = time.monotonic() - self._started_s
             self._is_settled = added <= self._fleet.heard() or waited_s >= LATE_S
         return self._is_settled
-
-    def _read_depths(self) -> Mapping[str, int]:
-        active = any(memory.nodes for memory in self._memory.values())
-        active = active or any(a.phase is not ArchivePhase.STOPPED for a in self._archives)
-        if self._depths_clock.due(DEPTHS_S if active else REFRESH_S):
-            self._queues = self.broker.queue_depths()
-        return self._queues
 
     def _view(self) -> BrokerView:
         return replace(self._watch.view(), passive=undemanding(self._archives))

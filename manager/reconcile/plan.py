@@ -122,8 +122,9 @@ def _memory(seen: Observed, wanted: frozenset[str], said: Reports) -> dict[str, 
             now=seen.now,
         )
         needed = max(1, seen.instances.get(operation.name, operation.instances.min))
-        scale = scaled(mine.scale, needed, most=max(1, operation.instances.max), now=seen.now)
-        after = scale if is_wanted or mine.nodes else None
+        most = max(1, operation.instances.max)
+        runs = is_wanted or mine.nodes
+        after = scaled(mine.scale, needed, most=most, now=seen.now) if runs else None
         memory[operation.name] = mine if after == mine.scale else replace(mine, scale=after)
     return memory
 
