@@ -100,8 +100,8 @@ def _break(version: Path) -> None:
     folder = version / "manager" / "migrations" / "versions"
     last = max(path.name[:4] for path in folder.glob("0*.py"))
     (folder / "9999_more.py").write_text(MIGRATION.format(last=last))
-    line = "            _prepare(users)\n"
-    more = '            raise RuntimeError("broken on purpose")\n'
+    line = "        _prepare(users)\n"
+    more = '        raise RuntimeError("broken on purpose")\n'
     _change(version / "manager" / "app.py", line, line + more)
 
 
