@@ -1,6 +1,6 @@
 """How messages follow one another in a stream of bytes: four framings, both ways. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 
 from streams.errors import FramingError
@@ -36,6 +36,14 @@ def encode(framing: Framing, body: bytes) -> bytes:
         case _:
             separator = _SEPARATOR[framing]
             return body if body.endswith(separator) else body + separator
+
+
+def encode_several(framing: Framing, bodies: Sequence[bytes]) -> bytes:
+    """Return `encode` of each, one after the other."""
+    separator = _SEPARATOR.get(framing)
+    if separator is None:
+        return b"".join([encode(framing, body) for body in bodies])
+    return b"".join([b if b.endswith(separator) else b + separator for b in bodies])
 
 
 def encode_pieces(framing: Framing, size: int, pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """`replies: one`: the answers of one worker, each for the oldest input that has none yet."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 
@@ -45,22 +45,22 @@ class Answers:
         return self._asked[0] if self._asked else None
 
     @property
-    def room(self) -> bool:
-        """Whether another input may be fed."""
-        return len(self._asked) < _MOST_INPUTS and self._bytes < _MOST_BYTES
+    def room(self) -> int:
+        """How many more inputs may be fed."""
+        return _MOST_INPUTS - len(self._asked) if self._bytes < _MOST_BYTES else 0
 
     def begin(self, worker: Worker) -> None:
         """Start with a fresh program."""
         self._worker = worker
         self._decoder = Decoder(self._framing, max_frame_bytes=self._max)
 
-    def feed(self, item: Item) -> None:
+    def feed(self, items: Sequence[Item]) -> None:
         """Ask the program."""
         if not self._asked:
             self.since = monotonic()
-        self._asked.append(item)
-        self._bytes += item.size
-        self._worker.feed_item(self._framing, item)
+        self._asked += items
+        self._bytes += sum([item.size for item in items])
+        self._worker.feed_items(self._framing, items)
 
     def written(self) -> None:
         """Do nothing: only answers count."""

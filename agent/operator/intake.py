@@ -8,6 +8,7 @@ from typing import Any
 
 from agent.operator.ledger import Ledger
 from agent.operator.report import Reporter, Tally
+from agent.operator.spawn import PIPE_BYTES
 from agent.operator.spool import Spool
 from streams.broker import Delivered, EventLoop, LoopConnection
 from streams.reference import ObjectReference
@@ -151,6 +152,20 @@ class Intake:
         else:
             self.waiting.remove(item)
         return item
+
+    def take_some(self, most: int) -> list[Item]:
+        """Return the next inputs, `most` at most and hardly more than a pipe takes at once."""
+        first = self.take()
+        if first is None:
+            return []
+        taken, size = [first], first.size
+        while len(taken) < most and size < PIPE_BYTES and self.waiting and self._alone is None:
+            item = self.waiting[0]
+            if not item.ready or item.deliveries >= ALONE_DELIVERIES:
+                break
+            taken.append(self.waiting.popleft())
+            size += item.size
+        return taken
 
     def done(self, items: Sequence[Item]) -> None:
         """Note that inputs are through: they are acknowledged soon."""

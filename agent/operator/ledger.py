@@ -51,6 +51,8 @@ class Ledger:
 
     def due(self, *, singles: bool = False) -> Acks:
         """Take what may be acknowledged now; with `singles` also what an unfinished one blocks."""
+        if not self._singles and len(self._done) == self._received - self._up_to:
+            return self._all_due()
         up_to, last = self._up_to, 0
         while True:
             if up_to + 1 in self._done:
@@ -68,3 +70,10 @@ class Ledger:
             self._singles |= self._done
             self._done.clear()
         return Acks(last, beyond)
+
+    def _all_due(self) -> Acks:
+        """Take all there are, without a look at each."""
+        last = self._received if self._done else 0
+        self._up_to = self._received
+        self._done.clear()
+        return Acks(last)

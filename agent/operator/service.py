@@ -85,11 +85,12 @@ class Service:
             slot.feed_undone()
         if self._full or self._held_bytes > _HELD_BYTES:
             return
+        only = len(self._slots) == 1  # of several each gets its share
         while (slot := self._choose()) is not None:
-            item = self._parts.intake.take()
-            if item is None:
+            items = self._parts.intake.take_some(slot.line.room if only else 1)
+            if not items:
                 return
-            slot.feed(item)
+            slot.feed(items)
 
     def skip(self, item: Item) -> None:
         """Let the answers behind this one pass."""

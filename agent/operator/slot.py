@@ -1,7 +1,7 @@
 """A place for one worker of a service: started, fed, and started again with what it left undone."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Protocol
 
@@ -35,14 +35,14 @@ class Line(Protocol):
         """The oldest of them."""
 
     @property
-    def room(self) -> bool:
-        """Whether another may be fed."""
+    def room(self) -> int:
+        """How many more may be fed."""
 
     def begin(self, worker: Worker) -> None:
         """Start with a fresh program."""
 
-    def feed(self, item: Item) -> None:
-        """Give an input to the program."""
+    def feed(self, items: Sequence[Item]) -> None:
+        """Give inputs to the program, not more than there is room for."""
 
     def written(self) -> None:
         """Hear that something went into its pipe."""
@@ -115,7 +115,7 @@ class Slot:
             and worker.room
             and not self.careful
             and not self.todo
-            and self.line.room
+            and self.line.room > 0
         )
 
     def start(self) -> None:
@@ -137,9 +137,9 @@ class Slot:
         self.line.begin(worker)
         self._settling = self._make_settling(worker.pid)
 
-    def feed(self, item: Item) -> None:
-        """Give the worker an input."""
-        self.line.feed(item)
+    def feed(self, items: Sequence[Item]) -> None:
+        """Give the worker inputs, not more than there is room for."""
+        self.line.feed(items)
         self._arm()
 
     def feed_undone(self) -> None:
@@ -149,7 +149,7 @@ class Slot:
             return
         if not self.careful:
             while self.todo and worker.room and self.line.room:
-                self.feed(self.todo.popleft())
+                self.feed((self.todo.popleft(),))
         elif not self.line.load:
             self._feed_suspect()
 
@@ -160,7 +160,7 @@ class Slot:
             self._look_ready()
         else:
             self._alone = self.todo.popleft()
-            self.feed(self._alone)
+            self.feed((self._alone,))
 
     def through(self) -> None:
         """Note that the worker has done something it was given."""

@@ -142,10 +142,11 @@ class Windows:
         return self._window.items[0] if self._window.items else None
 
     @property
-    def room(self) -> bool:
-        """Whether the window takes another input."""
+    def room(self) -> int:
+        """How many more inputs the window takes."""
         window = self._window
-        return len(window.items) < self.pace.limit and window.input_bytes < MOST_BYTES
+        left = self.pace.limit - len(window.items)
+        return max(0, left) if window.input_bytes < MOST_BYTES else 0
 
     @property
     def holds_too_much(self) -> bool:
@@ -158,16 +159,16 @@ class Windows:
         self._settling = self._make_settling(worker.pid)
         self._decoder = Decoder(self._framing, max_frame_bytes=self._max)
 
-    def feed(self, item: Item) -> None:
-        """Put an input into the window."""
+    def feed(self, items: Sequence[Item]) -> None:
+        """Put inputs into the window."""
         window = self._window
         if not window.items:
             window.began = self.since = monotonic()
         if self._turn is None:
             self._turn = self._turns.begin()
-        window.items.append(item)
-        window.input_bytes += item.size
-        self._worker.feed_item(self._framing, item)
+        window.items += items
+        window.input_bytes += sum([item.size for item in items])
+        self._worker.feed_items(self._framing, items)
         self._ask_in(_POLL_FIRST_S)
 
     def written(self) -> None:

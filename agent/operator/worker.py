@@ -5,13 +5,13 @@ import os
 import struct
 import termios
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from agent.operator.child import Child, Exit
 from agent.operator.intake import Item
 from agent.operator.launcher import Launcher
 from agent.operator.spawn import PIPE_BYTES
-from streams.framing import Framing, encode, encode_pieces
+from streams.framing import Framing, encode, encode_pieces, encode_several
 
 #: More than this isn't encoded in advance for a program that doesn't read.
 _UNWRITTEN_BYTES = 256 * 1024
@@ -79,15 +79,19 @@ class Worker:
         """Whether a program that has ended took nothing of its last input."""
         return self._left_bytes >= self._written_bytes
 
-    def feed_item(self, framing: Framing, item: Item) -> None:
-        """Feed an input; an object is read from its file as fast as the program reads."""
+    def feed_items(self, framing: Framing, items: Sequence[Item]) -> None:
+        """Feed inputs; an object is read from its file as fast as the program reads."""
         self._written_bytes = 0
-        if item.spool is None:
-            self.feed(encode(framing, item.body))
-        else:
-            self._behind.append(encode_pieces(framing, item.spool.size, item.spool.pieces()))
-            self._refill()
-            self._watch()
+        if all(item.spool is None for item in items):
+            self.feed(encode_several(framing, [item.body for item in items]))
+            return
+        for item in items:
+            if item.spool is None:
+                self.feed(encode(framing, item.body))
+            else:
+                self._behind.append(encode_pieces(framing, item.spool.size, item.spool.pieces()))
+                self._refill()
+                self._watch()
 
     def feed(self, data: bytes) -> None:
         """Write `data` when the pipe takes it: what one round of the loop feeds goes together."""
