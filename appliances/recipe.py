@@ -137,7 +137,7 @@ def load(path: Path) -> Recipe:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError([f"{path}: {error.strerror}"]) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # dates, nesting
         raise RecipeError([f"{path}: {' '.join(str(error).split())}"]) from None
     if not isinstance(raw, dict):
         raise RecipeError([f"{path}: must hold keys: {', '.join(_keys(Recipe))}"])

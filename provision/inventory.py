@@ -84,7 +84,7 @@ def _items(path: Path, problems: list[str]) -> Iterator[tuple[str, str, Any]]:
     """Yield section, key and value of one file; what isn't of that shape is a problem."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # dates, nesting
         problems.append(f"{path}: {' '.join(str(error).split())}")
         return
     if not isinstance(raw, Mapping):

@@ -93,3 +93,10 @@ def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str, problem: str) -
 def test_a_recipe_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"nowhere\.yaml: No such file"):
         load(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize("odd", ["size: 2026-13-45", "[" * 5000, "size: \x00"])
+def test_what_yaml_stumbles_over_is_one_line(tmp_path: Path, odd: str) -> None:
+    with pytest.raises(RecipeError, match=r"recipe\.yaml: ") as told:
+        _read(tmp_path, odd)
+    assert len(str(told.value).splitlines()) == 1

@@ -135,3 +135,10 @@ def test_what_a_cloud_lacks_is_said_with_what_is_done_instead() -> None:
     assert "no retag: machines keep the lease that they were launched with" in explain(
         client.capabilities
     )
+
+
+@pytest.mark.parametrize("odd", ["defaults: 2026-13-45", "[" * 5000, "clouds: \x00"])
+def test_what_yaml_stumbles_over_is_one_line(tmp_path: Path, odd: str) -> None:
+    (line,) = _problems(tmp_path, odd)
+    assert line.startswith("a.yaml: ")
+    assert "\n" not in line
