@@ -1,9 +1,10 @@
 """Task queues and stream frameworks of others, as their documentation advises, beside an operation.
 
 Measured: `tr a-z A-Z` for each of 1,000 messages, as many at once as there are cores, by Celery,
-Dramatiq and FastStream with what they offer of our guarantees (peers/by_*.py); their outputs go to
-the same queue and are checked in the same way. They are installed into an environment of their own
-beside this file; where that can't be done, the scenario is left out.
+Dramatiq and FastStream with what they offer of our guarantees (peers/by_*.py), and by Node-RED
+(node_red.py); their outputs go to the same queue and are checked in the same way. They are
+installed into an environment of their own beside this file; where that can't be done, the scenario
+is left out. Where it is only npm that can't, or what Node-RED made isn't right, its line says so.
 """
 
 import os
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import contenders
+from bench import contenders, node_red
 from bench.path import Turn, body, check, clocked, prepare, turn
 from bench.scenario import Goal, LeftOutError, Scenario, ratio
 from streams.broker import Session
@@ -22,6 +23,7 @@ from tests.rabbit import BrokerNode
 
 OURS = "an operation"
 CELERY, DRAMATIQ, FASTSTREAM = "Celery", "Dramatiq", "FastStream"
+NODE_RED = "Node-RED"
 _PEERS = Path(__file__).parent / "peers"
 _REQUIREMENTS = _PEERS / "requirements.txt"
 _ENVIRONMENT = Path(__file__).parent / "environment"
@@ -48,6 +50,7 @@ def frameworks(node: BrokerNode) -> Iterator[Turn]:
     yield turn(node, OURS, upper, _COUNT, bytes.upper)
     for name in _WORKERS:
         yield _peer(node, name)
+    yield _by_node_red(node)
 
 
 def _install() -> None:
@@ -71,11 +74,26 @@ def _peer(node: BrokerNode, name: str) -> Turn:
         prepare(session, 0 if fill else _COUNT)
         if fill:
             subprocess.run(fill, env=_variables(settings), cwd=_PEERS, check=True, timeout=_FILL_S)
-        with _running(_WORKERS[name], settings):
+        with _running(_WORKERS[name], _variables(settings)):
             timed = clocked(node, session, name, _COUNT, ())
         wanted = [body(number).upper() for number in range(_COUNT)]
         check(session, wanted, ordered=False)
     return timed
+
+
+def _by_node_red(node: BrokerNode) -> Turn:
+    """Say so where it couldn't be installed, or where something was lost."""
+    try:
+        node_red.install()
+        return turn(node, NODE_RED, _flow, _COUNT, bytes.upper, ordered=False)
+    except (LeftOutError, RuntimeError) as error:
+        return Turn(NODE_RED, 0, problem=str(error))
+
+
+@contextmanager
+def _flow(settings: Settings, _queue: str, _exchange: str) -> Iterator[list[int]]:
+    with _running(node_red.COMMAND, node_red.variables(settings)):
+        yield []  # its programs take most of the CPU, which isn't counted
 
 
 def _variables(settings: Settings) -> dict[str, str]:
@@ -83,11 +101,11 @@ def _variables(settings: Settings) -> dict[str, str]:
 
 
 @contextmanager
-def _running(command: list[str], settings: Settings) -> Iterator[None]:
+def _running(command: list[str], variables: Mapping[str, str]) -> Iterator[None]:
     shown = None if os.environ.get("BENCH_SHOW") else subprocess.DEVNULL
     process = subprocess.Popen(
         command,
-        env=_variables(settings),
+        env=variables,
         cwd=_PEERS,
         stdin=subprocess.DEVNULL,
         stdout=shown,
@@ -106,6 +124,9 @@ SCENARIO = Scenario(
     "How fast do others run a program for each message?",
     CELERY,
     frameworks,
-    goals=tuple(Goal(f"{each}: at least as fast", ratio(OURS, each), 1) for each in _WORKERS),
+    goals=tuple(
+        Goal(f"{each}: at least as fast", ratio(OURS, each), 1) for each in (*_WORKERS, NODE_RED)
+    ),
     rounds=2,
+    longest_s=600,
 )

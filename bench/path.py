@@ -36,6 +36,8 @@ class Turn:
     memory_bytes: int | None = None
     #: the broker's CPU meanwhile, for a message
     broker_us: float | None = None
+    #: why it has no rate, for a contender that isn't needed to answer the question
+    problem: str = ""
 
 
 #: Runs a contender on (settings, input queue, output exchange) for the length of a block, and

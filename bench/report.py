@@ -23,6 +23,8 @@ _MANY = 20
 
 def line(one: Turn) -> str:
     """Return a turn in words."""
+    if one.problem:
+        return f"{one.contender}: not measured: {one.problem}"
     cpu = "" if one.cpu_us is None else f", {one.cpu_us:.1f} us CPU a message or MiB"
     memory = "" if one.memory_bytes is None else f", {_mib(one.memory_bytes)} more"
     return f"{one.contender}: {number(one.rate)} {one.unit}{cpu}{memory}"
@@ -71,6 +73,8 @@ def _section(scenario: Scenario, result: Result) -> str:
         "",
         *_table(scenario, by_name),
     ]
+    for problem in result.problems():
+        lines += ["", f"Not measured: {problem}."]
     if scenario.goals:
         lines += ["", "| target | in this run |", "| --- | --- |"]
         lines += [f"| {goal.text} | {verdict(goal, by_name)} |" for goal in scenario.goals]
@@ -110,7 +114,10 @@ def _costs(mine: Sequence[Turn], yardstick: Sequence[Turn]) -> str:
 
 def verdict(goal: Goal, by_name: ByContender) -> str:
     """Say in words what was measured of a target."""
-    measured = goal.measure(by_name)
+    try:
+        measured = goal.measure(by_name)
+    except KeyError as error:
+        return f"not measured: no turn of {error.args[0]}"
     return f"{'met' if goal.met(measured) else '**missed**'}: {number(measured)}"
 
 

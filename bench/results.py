@@ -25,11 +25,17 @@ class Result:
     problem: str = ""
 
     def by_contender(self) -> ByContender:
-        """Return the turns of each, in the order in which they came."""
+        """Return the turns of each that have a rate, in the order in which they came."""
         by_name = defaultdict[str, list[Turn]](list)
         for one in self.turns:
-            by_name[one.contender].append(one)
-        return by_name
+            if not one.problem:
+                by_name[one.contender].append(one)
+        return dict(by_name)
+
+    def problems(self) -> Sequence[str]:
+        """Say which contender has no rate, and why, each once."""
+        told = (f"{one.contender}: {one.problem}" for one in self.turns if one.problem)
+        return list(dict.fromkeys(told))
 
     def keep(self, name: str, folder: Path = RESULTS) -> None:
         """Write it down in place of the one before."""

@@ -7,7 +7,7 @@ import pytest
 
 from bench.path import Turn
 from bench.plot import Bar, bars
-from bench.report import placed
+from bench.report import line, placed, verdict
 from bench.results import Result, kept
 from bench.scenario import Goal, Scenario, cpu_ratio, ratio
 from bench.scenarios import SCENARIOS
@@ -79,3 +79,13 @@ def test_twice_the_messages_take_twice_the_cores_and_more_instances() -> None:
 
 def test_sizing_names_what_it_lacks() -> None:
     assert "operations" in sizing({})
+
+
+def test_a_contender_without_a_rate_is_told_and_ends_no_other() -> None:
+    turns = [*TURNS["peer"], Turn("ours", 0, problem="3 of 10 were lost")]
+    result = Result("now", 0.5, 12.0, turns)
+    assert list(result.by_contender()) == ["peer"]
+    assert result.problems() == ["ours: 3 of 10 were lost"]
+    assert line(turns[-1]) == "ours: not measured: 3 of 10 were lost"
+    goal = Goal("at least half", ratio("ours", "peer"), at_least=0.5)
+    assert verdict(goal, result.by_contender()) == "not measured: no turn of ours"
