@@ -1,6 +1,7 @@
 """What is measured; each scenario's own file says against whom, and against which limit."""
 
 from bench import (
+    apart,
     archive,
     clouds,
     cluster,
@@ -25,6 +26,7 @@ from bench import (
 SCENARIOS = (
     service.SCENARIO,
     single.SCENARIO,
+    apart.SCENARIO,
     frameworks.SCENARIO,
     demand.SCENARIO,
     latency.SCENARIO,

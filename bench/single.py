@@ -26,22 +26,23 @@ OURS, BY_HAND = "`tr a-z A-Z`", "`amqp-consume` with `tr` and `amqp-publish`"
 def single(node: BrokerNode) -> Iterator[Turn]:
     """Ours and by hand between turns of the limit."""
     upper = contenders.operator(exec="tr a-z A-Z", concurrency=_CORES)
-    yield _limit()
+    yield limit(LIMIT, _CORES)
     yield turn(node, OURS, upper, _COUNT, bytes.upper)
     yield turn(node, BY_HAND, contenders.amqp_tools, _COUNT_BY_HAND, bytes.upper)
-    yield _limit()
+    yield limit(LIMIT, _CORES)
 
 
-def _limit() -> Turn:
+def limit(name: str, most: int) -> Turn:
+    """Start `tr` in C, so many at a time."""
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "spawn"
         subprocess.run(["/usr/bin/cc", "-O2", "-o", program, _SOURCE], check=True)
         answer = subprocess.run(
-            [program, str(_COUNT), str(_CORES), "/usr/bin/tr", "a-z", "A-Z"],
+            [program, str(_COUNT), str(most), "/usr/bin/tr", "a-z", "A-Z"],
             capture_output=True,
             check=True,
         )
-    return Turn(LIMIT, _COUNT / float(answer.stdout))
+    return Turn(name, _COUNT / float(answer.stdout))
 
 
 SCENARIO = Scenario(

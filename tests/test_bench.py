@@ -1,11 +1,15 @@
 """How the bench tells what it measured."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from bench.path import Turn
+from bench.pinning import pinned
 from bench.plot import Bar, bars
 from bench.report import line, placed, verdict
 from bench.results import Result, kept
@@ -89,3 +93,14 @@ def test_a_contender_without_a_rate_is_told_and_ends_no_other() -> None:
     assert line(turns[-1]) == "ours: not measured: 3 of 10 were lost"
     goal = Goal("at least half", ratio("ours", "peer"), at_least=0.5)
     assert verdict(goal, result.by_contender()) == "not measured: no turn of ours"
+
+
+def test_a_pinned_process_may_go_where_it_could_before() -> None:
+    before = os.sched_getaffinity(0)
+    core = min(before)
+    with pinned(os.getpid(), core):
+        assert os.sched_getaffinity(0) == {core}
+        started = "import os; print(*os.sched_getaffinity(0))"
+        inside = subprocess.run([sys.executable, "-c", started], capture_output=True, check=True)
+    assert inside.stdout.split() == [b"%d" % core]
+    assert os.sched_getaffinity(0) == before
