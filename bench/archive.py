@@ -28,9 +28,9 @@ ARCHIVER = "the archiver"
 def archive(node: BrokerNode) -> Iterator[Turn]:
     """The publish loop fills the queue that the archiver then empties."""
     with _recording(node) as recording:
-        yield Turn(PUBLISH_LOOP, _COUNT / publish(recording.settings, _STREAM, _COUNT))
+        yield Turn(PUBLISH_LOOP, _COUNT / publish(recording.settings, _STREAM, range(_COUNT)))
         yield _archived(recording)
-        publish(recording.settings, _STREAM, _OBJECTS)
+        publish(recording.settings, _STREAM, range(_OBJECTS))
         yield _one_object_a_message(recording)
 
 

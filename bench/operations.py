@@ -16,13 +16,12 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-import pika
-
 from bench.path import OUTPUT, SINK, Turn, body, cpu_s, drained, percent_of_a_core, wait_for
+from bench.publishing import publish
 from bench.scenario import ByContender, Goal, Scenario, median, ratio
 from streams import names
 from streams.broker import Session, topology
-from streams.message import MessageIds
+from streams.settings import Settings
 from tests.deployment import Deployment, deployed
 from tests.processes import descendants, is_operator
 from tests.rabbit import BrokerNode
@@ -57,14 +56,14 @@ def operations(node: BrokerNode) -> Iterator[Turn]:
         Session(deployment.settings.need_amqp(), name="bench") as session,
     ):
         session.call(partial(topology.declare_operation, operation=SINK))
-        agent, urls = deployment.agents["n1"].pid, deployment.settings.need_amqp()
+        agent = deployment.agents["n1"].pid
         before = 0
         for number in NUMBERS:
             _add(deployment, range(before, number))
             before = number
             session.call(partial(topology.bind_operation, operation=SINK, stream=OUTPUT))
             time.sleep(_REST_S)
-            yield _carried(session, urls, number, agent)
+            yield _carried(session, deployment.settings, number, agent)
             time.sleep(_REST_S)
             pids = _pids(agent)
             idle = percent_of_a_core(_IDLE_S, *pids)
@@ -83,15 +82,15 @@ def _operation(number: int) -> str:
     return f"op{number}"
 
 
-def _carried(session: Session, urls: Sequence[str], number: int, agent: int) -> Turn:
+def _carried(session: Session, settings: Settings, number: int, agent: int) -> Turn:
     session.channel.queue_purge(names.operation_queue(SINK))
     pids = _pids(agent)
     with _stopped(pids[1:]):
-        _publish(session, number)
+        _publish(settings, number)
     start_s, start_cpu = time.monotonic(), cpu_s(*pids)
     wait_for(session, _COUNT)
     seconds, cpu = time.monotonic() - start_s, cpu_s(*pids) - start_cpu
-    _check(urls)
+    _check(settings.need_amqp())
     return Turn(named(number), _COUNT / seconds, cpu / _COUNT * 1e6)
 
 
@@ -107,16 +106,13 @@ def _stopped(pids: Sequence[int]) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-def _publish(session: Session, number: int) -> None:
-    """Spread the messages over the operations' queues."""
-    channel, ids = session.connection.channel(), MessageIds()
-    for message in range(_COUNT):
-        exchange = names.exchange(f"in{message % number}")
-        properties = pika.BasicProperties(
-            content_type="text/plain", delivery_mode=2, message_id=ids.next()
-        )
-        channel.basic_publish(exchange, "", body(message), properties)
-    channel.close()
+def _publish(settings: Settings, number: int) -> None:
+    """Spread the messages over the operations' queues.
+
+    Each is confirmed: a quorum queue may lose what its publisher left behind unconfirmed.
+    """
+    for operation in range(number):
+        publish(settings, f"in{operation}", range(operation, _COUNT, number))
 
 
 def _check(urls: Sequence[str]) -> None:

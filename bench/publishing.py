@@ -1,6 +1,7 @@
 """The confirmed publish loop: as many messages as the broker takes, each confirmed."""
 
 import time
+from collections.abc import Iterable
 
 from bench.path import body
 from streams.broker import EventLoop, Outflow
@@ -12,10 +13,10 @@ from streams.settings import Settings
 PUBLISH_LOOP = "limit: confirmed publish loop"
 
 
-def publish(settings: Settings, stream: str, count: int) -> float:
-    """Publish `count` messages; return the seconds from the first to the last confirm."""
+def publish(settings: Settings, stream: str, numbers: Iterable[int]) -> float:
+    """Publish a message for each number; return the seconds from the first to the last confirm."""
     loop, ids = EventLoop(), MessageIds()
-    numbers = iter(range(count))
+    ahead = iter(numbers)
     ended: list[BrokerError | None] = []
     started_s = 0.0
 
@@ -23,7 +24,7 @@ def publish(settings: Settings, stream: str, count: int) -> float:
         nonlocal started_s
         started_s = started_s or time.monotonic()
         while outflow.has_room:
-            number = next(numbers, None)
+            number = next(ahead, None)
             if number is None:
                 outflow.finish()
                 return

@@ -92,7 +92,7 @@ def _fill(place: _Place) -> None:
 
 
 def _published(place: _Place) -> Turn:
-    return Turn(PUBLISH_LOOP, _COUNT / publish(place.settings, OUTPUT, _COUNT))
+    return Turn(PUBLISH_LOOP, _COUNT / publish(place.settings, OUTPUT, range(_COUNT)))
 
 
 def _played(place: _Place) -> Turn:
