@@ -199,6 +199,9 @@ def test_a_manager_is_deployed_used_upgraded_and_ended(desk: Desk, version: Path
         "600\n600\n600\n"
     )
     _is_served_by_tls_alone(Person(desk.folder), first)
+    # what is to run does, and will: certificates are looked at each day
+    assert not over_ssh(first, "systemctl --failed --plain --no-legend")
+    assert over_ssh(first, "systemctl is-active streamboss-certificates.timer") == "active\n"
     person = _used(desk)
     _a_machine_works_for_it(desk, person, first)
     ca = (desk.folder / ".streamboss" / "manager-ca.pem").read_bytes()
