@@ -3,10 +3,12 @@
 import json
 import secrets
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
+from enum import StrEnum
 from functools import partial
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import BaseModel
@@ -32,6 +34,31 @@ T = TypeVar("T")
 _IN_USE = frozenset(
     {QueueRole.FOREIGN, QueueRole.CONSUMER, QueueRole.SUBSCRIPTION, QueueRole.ARCHIVE}
 )
+
+
+class Kind(StrEnum):
+    """What the manager keeps on the broker."""
+
+    STREAM = "stream"
+    OPERATION = "operation"
+    ARCHIVE = "archive"
+
+
+class Kept(NamedTuple):
+    """A stream, an operation, or the archive of a stream, that has to be on the broker."""
+
+    kind: Kind
+    name: str
+
+    def is_among(self, exchanges: AbstractSet[str], queues: AbstractSet[str]) -> bool:
+        """Whether all of it is there."""
+        match self.kind:
+            case Kind.STREAM:
+                return names.exchange(self.name) in exchanges
+            case Kind.OPERATION:
+                return {names.operation_queue(self.name), names.dead_queue(self.name)} <= queues
+            case Kind.ARCHIVE:
+                return names.archive_queue(self.name) in queues
 
 
 class ManagerBroker:
@@ -63,29 +90,29 @@ class ManagerBroker:
 
     # ---- topology
 
-    def ensure(
-        self, streams: Iterable[str], operations: Iterable[str], archives: Iterable[str]
-    ) -> bool:
-        """Declare what of these the broker doesn't have (a new broker, a lost exchange).
-
-        A stream that had to be made anew gets its subscriptions back. Returns whether streams or
-        operations had to be made.
-        """
+    def ensure_control(self) -> None:
+        """Have the exchanges that nodes speak over, and the nodes' rights."""
         self._on_channel(topology.declare_control)
-        there = set(self.management.exchange_names())
-        queues = {queue["name"] for queue in self.management.queues()}
-        lost = [stream for stream in streams if names.exchange(stream) not in there]
-        for stream in lost:
-            self.create_stream(stream)
-            self._bind_subscriptions(stream, queues)
-        for operation in operations:
-            if not {names.operation_queue(operation), names.dead_queue(operation)} <= queues:
-                self.create_operation(operation)
-                lost.append(operation)
-        for stream in archives:
-            self.create_archive(stream)
         self._grant_again()
-        return bool(lost)
+
+    def missing(self, kept: Iterable[Kept]) -> set[Kept]:
+        """Return what of these the broker doesn't have (a new broker, a lost exchange)."""
+        exchanges = set(self.management.exchange_names())
+        queues = {queue["name"] for queue in self.management.queues()}
+        return {each for each in kept if not each.is_among(exchanges, queues)}
+
+    def make(self, lost: Iterable[Kept]) -> None:
+        """Make these anew; a stream gets its subscriptions back."""
+        queues = [queue["name"] for queue in self.management.queues()]
+        for kind, name in sorted(lost, reverse=True):  # streams before who collects them
+            match kind:
+                case Kind.STREAM:
+                    self.create_stream(name)
+                    self._bind_subscriptions(name, queues)
+                case Kind.OPERATION:
+                    self.create_operation(name)
+                case Kind.ARCHIVE:
+                    self.create_archive(name)
 
     def misfits(self) -> list[str]:
         """Return which queues endanger messages though the broker works, a line each."""

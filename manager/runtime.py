@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Protocol
@@ -12,7 +12,7 @@ import structlog
 from manager import metrics
 from manager.archives import ArchivePlace, status_of, undemanding
 from manager.board import Board, Load, operation_depths
-from manager.broker import ManagerBroker
+from manager.broker import Kept, Kind, ManagerBroker
 from manager.causes import with_causes
 from manager.demand import BrokerView, stream_consumers
 from manager.dispatcher import NodeView
@@ -42,7 +42,7 @@ from manager.reconcile.plan import Observed, Plan, plan
 from manager.replays.state import ReplayState
 from manager.teller import Teller, TellerStore
 from manager.trials import Trials
-from manager.upkeep import Upkeep
+from manager.upkeep import GONE_S, Upkeep
 from manager.watch import BrokerWatch
 from streams import names
 from streams.control import LATE_S, TrialTold
@@ -292,6 +292,8 @@ class Runtime:
         """For how long to pause at most."""
         if self._term is None:
             return ASK_S
+        if self._upkeep.is_missing:
+            return GONE_S
         busy = made.wanted or about.machines or self._is_active() or self._board.is_replaying
         return LOOK_S if busy or not self._watch.live else REST_S
 
@@ -343,12 +345,14 @@ class Runtime:
         ]
 
     def _ensure(self, operations: list[Operation]) -> None:
-        self._upkeep.ensure(
-            lambda: [stream.name for stream in self._store.list_streams()],
-            [operation.name for operation in operations],
-            [a.stream for a in self._archives if a.phase is ArchivePhase.RECORDING],
-            leads=self._term is not None,
-        )
+        def kept() -> Iterator[Kept]:
+            yield from (Kept(Kind.STREAM, each.name) for each in self._store.list_streams())
+            yield from (Kept(Kind.OPERATION, each.name) for each in operations)
+            for archive in self._archives:
+                if archive.phase is ArchivePhase.RECORDING:
+                    yield Kept(Kind.ARCHIVE, archive.stream)
+
+        self._upkeep.ensure(kept, leads=self._term is not None)
 
     def _settled(self, added: AbstractSet[str]) -> bool:
         """Whether all demand was seen, and each node was heard or had its time to speak.

@@ -2,19 +2,21 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 from manager.board import Clock
-from manager.broker import ManagerBroker
+from manager.broker import Kept, Kind, ManagerBroker
 from manager.notes import Notes
 from manager.watch import BrokerWatch
+from streams import names
 from streams.errors import BrokerError
 
 #: How often everything is read anew where the event exchange works, and where it doesn't.
 REFRESH_S, BLIND_REFRESH_S = 30.0, 2.0
 #: How often it is made sure that the broker has everything; and where no event tells of a loss.
 _ENSURE_S, _BLIND_ENSURE_S = 60.0, 10.0
-#: A queue that is made anew sooner keeps its old consumers, and RabbitMQ gives them nothing.
-_GONE_S = 1.5
+#: What is missing for so long is made anew.
+GONE_S = 1.5
 #: How often the depths of queues are read while something is wanted.
 _DEPTHS_S = 5.0
 
@@ -28,6 +30,9 @@ class Upkeep:
         self.depths: Mapping[str, int] = {}
         self._depths_clock, self._refresh_clock, self._ensure_clock = Clock(), Clock(), Clock()
         self._ensured = False
+        #: since when each thing is missing, by the monotonic clock
+        self._missed: dict[Kept, float] = {}
+        self._was_away = True
 
     def refresh(self) -> None:
         """Read what is due.
@@ -49,27 +54,49 @@ class Upkeep:
             self.depths = self._broker.queue_depths()
         return self.depths
 
-    def ensure(
-        self,
-        streams: Callable[[], Iterable[str]],
-        operations: Iterable[str],
-        archives: Iterable[str],
-        *,
-        leads: bool,
-    ) -> None:
-        """Declare what the broker lacks, after each time it was away and now and then.
+    @property
+    def is_missing(self) -> bool:
+        """Whether something is missed, and is soon to be made."""
+        return bool(self._missed)
+
+    def ensure(self, kept: Callable[[], Iterable[Kept]], *, leads: bool) -> None:
+        """Make what the broker lacks, after each time it was away and now and then.
+
+        What is missing for the first time may just be being deleted, by whoever then forgets it.
+        And a queue that is made anew at once keeps its old consumers, whom RabbitMQ gives nothing.
 
         Raises:
             BrokerError: it is away.
         """
         if not self._broker.connected:
-            self._ensured = False
+            self._ensured, self._was_away = False, True
             raise BrokerError("the broker is not connected")
-        gone_s = time.monotonic() - self._watch.deleted_s
-        if leads and not self._ensured and gone_s >= _GONE_S:
-            if self._broker.ensure(streams(), operations, archives):
-                self._watch.refresh()  # what was deleted took its bindings along
-            self._ensured = True
+        if not leads or self._ensured:
+            return
+        self._broker.ensure_control()
+        now_s = time.monotonic()
+        missing = self._missing(set(kept()))
+        self._missed = {each: self._missed.get(each, now_s) for each in missing}
+        lost = {e for e, since_s in self._missed.items() if now_s - since_s >= GONE_S}
+        self._make(missing if self._was_away else lost)
+        self._was_away, self._ensured = False, not self._missed
+
+    def _missing(self, kept: AbstractSet[Kept]) -> set[Kept]:
+        """Return what isn't there, archives that don't collect included."""
+        missing = self._broker.missing(kept)
+        bound = {(each.source, each.destination) for each in self._watch.view().bindings}
+        return missing | {
+            each
+            for each in kept
+            if each.kind is Kind.ARCHIVE
+            and (names.exchange(each.name), names.archive_queue(each.name)) not in bound
+        }
+
+    def _make(self, lost: Iterable[Kept]) -> None:
+        if lost:
+            self._broker.make(lost)
+            self._watch.refresh()  # what was deleted took its bindings along
+        self._missed = {e: since_s for e, since_s in self._missed.items() if e not in set(lost)}
 
     def doubt(self) -> None:
         """Make sure anew: something that ought to be there may be gone."""

@@ -71,8 +71,6 @@ class BrokerWatch:
         #: what events said lately: fact -> (when, how many there are)
         self._news: dict[Fact, tuple[float, int]] = {}
         self._read_s: float | None = None
-        #: when somebody deleted the queue of an operation, by the monotonic clock
-        self.deleted_s = float("-inf")
         #: something may be gone that the manager made: a queue, an exchange, a right
         self.loss = threading.Event()
         self._whole = threading.Event()
@@ -177,12 +175,11 @@ class BrokerWatch:
         kind, _, happened = method.routing_key.partition(".")
         if _is_loss(kind, happened, headers):
             self.loss.set()
+            self._on_change()
         if kind in {"queue", "exchange"}:
             # its consumers and bindings go with it, and no event of their own tells
             with self._lock:
                 gone = [f for f in self._facts if _is_of(f, headers["name"], kind)]
-            if names.parse_queue(headers["name"]).role is QueueRole.OPERATION:
-                self.deleted_s = time.monotonic()
             for fact in gone:
                 self._note(fact, 0)
         elif kind == "consumer":

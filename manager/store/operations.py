@@ -54,16 +54,17 @@ class OperationQueries(Database):
     def list_operations(self) -> list[Operation]:
         """Return every operation with its definition, by name."""
         kept = [c for c in OperationRow.__table__.c if c.name not in {"created_at", "backlog"}]
-        backlog = cast(OperationRow.backlog, Text).label("backlog")
-        document = cast(DefinitionRow.document, Text)
-        used = OperationRow.process_definition_id
+        texts = [
+            cast(OperationRow.backlog, Text).label("backlog"),
+            cast(DefinitionRow.document, Text).label("document"),
+        ]
+        query = (
+            select(*kept, *texts)
+            .join(DefinitionRow, OperationRow.process_definition_id == DefinitionRow.id)
+            .order_by(OperationRow.name)
+        )
         with self._reading() as session:  # there may be many, and it is asked often: no entities
-            documents = session.execute(
-                select(DefinitionRow.id, document).where(DefinitionRow.id.in_(select(used)))
-            )
-            definitions = {row.id: row.document for row in documents}
-            rows = session.execute(select(*kept, backlog).order_by(OperationRow.name))
-            return [_known(row, definitions[row.process_definition_id]) for row in rows]
+            return [_known(row) for row in session.execute(query)]
 
     def page_operations(self, *, limit: int, offset: int) -> Page[Operation]:
         """Return some operations, by name."""
@@ -159,9 +160,9 @@ def _parsed(document: str) -> ProcessDefinition:
 
 
 @lru_cache(maxsize=10_000)
-def _known(row: Row[Any], document: str) -> Operation:
+def _known(row: Row[Any]) -> Operation:
     """Return the operation of a row with texts where it has documents: most are as they were."""
-    return _to_operation(row, _parsed(document), json.loads(row.backlog))
+    return _to_operation(row, _parsed(row.document), json.loads(row.backlog))
 
 
 def _defined(row: DefinitionRow) -> ProcessDefinition:

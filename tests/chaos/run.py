@@ -4,7 +4,7 @@ import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
-from manager.client import ManagerError
+from manager.client import ManagerClient, ManagerError
 from streams.names import subscription_queue
 from tests.chaos.checker import Journal, problems
 from tests.chaos.deeds import Undo, begin
@@ -145,10 +145,18 @@ def _until_complete(collector: Collector, publisher: Publisher) -> None:
         time.sleep(_TICK_S)
 
 
+def _unsubscribed(client: ManagerClient, chain: Chain) -> bool:
+    """The manager may only now notice that its line to the broker was cut."""
+    with suppress(ManagerError):
+        client.remove_subscription(chain.streams[-1], _SUBSCRIPTION)
+        return True
+    return False
+
+
 def _take_down(rig: Rig, chain: Chain, queue: str) -> None:
     """End demand and archive, wait until nothing is at work, remove all."""
     client = rig.deployment.client
-    client.remove_subscription(chain.streams[-1], _SUBSCRIPTION)
+    eventually(lambda: _unsubscribed(client, chain), what="the subscription is removed")
     client.stop_archive(chain.streams[0])
     eventually(
         lambda: client.archive(chain.streams[0])["state"] == "stopped",

@@ -26,7 +26,7 @@ def test_rights_are_given_again_but_to_no_node_that_was_removed(broker: ManagerB
     broker.management.put_permissions("node-robbed", configure="^$", write="^$", read="^$")
     broker.remove_node("removed")
     broker.management.delete_user("node-removed-elsewhere")
-    broker.ensure([], [], [])
+    broker.ensure_control()
     after = {p["user"]: p for p in broker.management.permissions()}
     assert after["node-robbed"] == before["node-robbed"]
     assert not {"node-removed", "node-removed-elsewhere"} & after.keys()

@@ -256,6 +256,18 @@ def test_what_somebody_deletes_on_the_broker_is_soon_there_again(
         eventually(partial(_are_kept_on, management, before), within_s=8, what=what)
 
 
+def test_what_somebody_is_just_removing_is_not_made_anew(world: World, session: Session) -> None:
+    with world.store.created_stream("gone", "admin"):
+        world.runtime.broker.create_stream("gone")
+    eventually(lambda: world.runtime._watch.whole, what="deletions are told")
+    with world.store.removed_stream("gone"):
+        world.runtime.broker.delete_stream("gone")
+        # who looks now finds it in the store, and not on the broker
+        eventually(lambda: world.runtime._upkeep.is_missing, what="its deletion is seen")
+    time.sleep(3)  # nothing may happen, so there is nothing to wait for
+    assert names.exchange("gone") not in world.runtime.broker.management.exchange_names()
+
+
 Kept = tuple[set[str], set[str], set[str]]
 
 
