@@ -36,7 +36,7 @@ base-image: setup
 	@$(BIN)/python -m tests.provision.local.base_image
 
 test: base-image ## the tests, long matrices at sample points
-	$(BIN)/pytest -m "not long" -n 2 --dist loadfile
+	$(BIN)/pytest -m "not long" -n 3 --dist loadfile --no-loadscope-reorder
 
 test-long: base-image ## every test, unsampled
 	$(BIN)/pytest
@@ -56,7 +56,7 @@ up: setup ## bring up the embedded stack in this folder
 down: $(VENV)/.ready ## end it; the data stay
 	@$(BIN)/streamboss down
 
-bench: setup ## the benchmarks, all (25 minutes) or ONLY=service; writes docs/performance.md
+bench: setup ## the benchmarks, all (15 minutes) or ONLY=service; writes docs/performance.md
 	$(BIN)/python -m bench $(ONLY)
 
 bench-guard: setup ## did a change make the hot path slower? by instructions counted: half a minute
