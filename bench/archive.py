@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.path import DEADLINE_S, Turn, body, cpu_s, memory_bytes
 from bench.publishing import PUBLISH_LOOP, publish
-from bench.scenario import Goal, Scenario, memory_mib, ratio, value
+from bench.scenario import Goal, Scenario, memory_mib, share_of_either
 from manager.store import Store
 from streams import names
 from streams.broker import Session
@@ -110,8 +110,11 @@ SCENARIO = Scenario(
     PUBLISH_LOOP,
     archive,
     goals=(
-        Goal("20,000 msg/s", value(ARCHIVER), 20_000),
-        Goal("or 0.9 x the publish loop", ratio(ARCHIVER, PUBLISH_LOOP), 0.9),
+        Goal(
+            "20,000 msg/s, or 0.9 x the publish loop: what is nearer, as a share",
+            share_of_either(20_000, 0.9, ARCHIVER, PUBLISH_LOOP),
+            at_least=1,
+        ),
         Goal("the archiver's whole memory: 200 MiB", memory_mib(ARCHIVER), at_most=200),
     ),
     rounds=2,

@@ -10,7 +10,7 @@ from io import BytesIO
 
 from bench.path import OUTPUT, SINK, Turn, body, drained, memory_bytes, wait_for
 from bench.publishing import PUBLISH_LOOP, publish
-from bench.scenario import Goal, Scenario, memory_mib, ratio, value
+from bench.scenario import Goal, Scenario, memory_mib, share_of_either
 from manager.replays.playback import playback_of
 from manager.replays.player import Player
 from manager.replays.request import ReplayRequest
@@ -148,8 +148,11 @@ SCENARIO = Scenario(
     PUBLISH_LOOP,
     replay,
     goals=(
-        Goal("20,000 msg/s", value(REPLAY), 20_000),
-        Goal("or 0.9 x the publish loop", ratio(REPLAY, PUBLISH_LOOP), 0.9),
+        Goal(
+            "20,000 msg/s, or 0.9 x the publish loop: what is nearer, as a share",
+            share_of_either(20_000, 0.9, REPLAY, PUBLISH_LOOP),
+            at_least=1,
+        ),
         Goal("from its first message to its last: 64 MiB more", memory_mib(REPLAY), at_most=64),
     ),
     rounds=2,

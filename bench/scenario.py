@@ -8,6 +8,7 @@ from bench.path import Turn
 from tests.rabbit import BrokerNode
 
 ByContender = Mapping[str, Sequence[Turn]]
+Measure = Callable[[ByContender], float]
 
 
 def median(turns: Sequence[Turn]) -> float:
@@ -30,7 +31,7 @@ class Goal:
     """A target: what `measure` makes of the turns is at least, or at most, so much."""
 
     text: str
-    measure: Callable[[ByContender], float]
+    measure: Measure
     at_least: float | None = None
     at_most: float | None = None
 
@@ -40,22 +41,28 @@ class Goal:
         return enough and (self.at_most is None or value <= self.at_most)
 
 
-def ratio(contender: str, yardstick: str) -> Callable[[ByContender], float]:
+def ratio(contender: str, yardstick: str) -> Measure:
     """Measure a median as a share of another's."""
     return lambda turns: median(turns[contender]) / median(turns[yardstick])
 
 
-def cpu_ratio(contender: str, yardstick: str) -> Callable[[ByContender], float]:
+def cpu_ratio(contender: str, yardstick: str) -> Measure:
     """Measure the CPU of a message as a share of another's."""
     return lambda turns: (median_cpu(turns[contender]) or 0) / (median_cpu(turns[yardstick]) or 1)
 
 
-def value(contender: str) -> Callable[[ByContender], float]:
+def value(contender: str) -> Measure:
     """Measure a median as it is."""
     return lambda turns: median(turns[contender])
 
 
-def memory_mib(contender: str) -> Callable[[ByContender], float]:
+def share_of_either(rate: float, share: float, contender: str, yardstick: str) -> Measure:
+    """Measure how far it is towards a rate, or towards a share of another's: the nearer counts."""
+    of_another = ratio(contender, yardstick)
+    return lambda turns: max(median(turns[contender]) / rate, of_another(turns) / share)
+
+
+def memory_mib(contender: str) -> Measure:
     """Measure the most memory that it took, in MiB."""
     return lambda turns: max((each.memory_bytes or 0) / 2**20 for each in turns[contender])
 
