@@ -85,9 +85,10 @@ class Service:
             slot.feed_undone()
         if self._full or self._held_bytes > _HELD_BYTES:
             return
-        only = len(self._slots) == 1  # of several each gets its share
+        intake = self._parts.intake
         while (slot := self._choose()) is not None:
-            items = self._parts.intake.take_some(slot.line.room if only else 1)
+            share = max(1, len(intake.waiting) // len(self._slots))
+            items = intake.take_some(min(slot.line.room, share))
             if not items:
                 return
             slot.feed(items)
