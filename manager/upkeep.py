@@ -12,7 +12,7 @@ from streams import names
 from streams.errors import BrokerError
 
 #: How often everything is read anew where the event exchange works, and where it doesn't.
-REFRESH_S, BLIND_REFRESH_S = 30.0, 2.0
+_REFRESH_S, _BLIND_REFRESH_S = 30.0, 2.0
 #: How often it is made sure that the broker has everything; and where no event tells of a loss.
 _ENSURE_S, _BLIND_ENSURE_S = 60.0, 10.0
 #: What is missing for so long is made anew.
@@ -50,7 +50,7 @@ class Upkeep:
 
     def read_depths(self, *, is_active: bool) -> Mapping[str, int]:
         """Return how many messages each queue has, as it was a few seconds ago."""
-        if self._depths_clock.due(_DEPTHS_S if is_active else REFRESH_S):
+        if self._depths_clock.due(_DEPTHS_S if is_active else _REFRESH_S):
             self.depths = self._broker.queue_depths()
         return self.depths
 
@@ -92,18 +92,18 @@ class Upkeep:
             and (names.exchange(each.name), names.archive_queue(each.name)) not in bound
         }
 
-    def _make(self, lost: Iterable[Kept]) -> None:
+    def _make(self, lost: AbstractSet[Kept]) -> None:
         if lost:
             self._broker.make(lost)
             self._watch.refresh()  # what was deleted took its bindings along
-        self._missed = {e: since_s for e, since_s in self._missed.items() if e not in set(lost)}
+        self._missed = {e: since_s for e, since_s in self._missed.items() if e not in lost}
 
     def doubt(self) -> None:
         """Make sure anew: something that ought to be there may be gone."""
         self._ensured = False
 
     def _refresh_s(self) -> float:
-        return REFRESH_S if self._watch.live and self._watch.whole else BLIND_REFRESH_S
+        return _REFRESH_S if self._watch.live and self._watch.whole else _BLIND_REFRESH_S
 
     def _ensure_s(self) -> float:
         return _ENSURE_S if self._watch.live else _BLIND_ENSURE_S
