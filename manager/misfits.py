@@ -7,7 +7,8 @@ from typing import Any
 from streams import names
 from streams.names import QueueRole
 
-_OURS = frozenset({QueueRole.OPERATION, QueueRole.DEAD, QueueRole.SUBSCRIPTION, QueueRole.ARCHIVE})
+#: Roles of queues that are made once, and then have to be there.
+OURS = frozenset({QueueRole.OPERATION, QueueRole.DEAD, QueueRole.SUBSCRIPTION, QueueRole.ARCHIVE})
 #: What a policy may say that loses messages, or whole queues.
 _LOSING = frozenset(
     {
@@ -27,7 +28,7 @@ Item = Mapping[str, Any]
 
 def misfits(queues: Iterable[Item], policies: Mapping[str, Item]) -> list[str]:
     """Return what is wrong with our queues, a line each; `policies` by their names."""
-    ours = [queue for queue in queues if names.parse_queue(queue["name"]).role in _OURS]
+    ours = [queue for queue in queues if names.parse_queue(queue["name"]).role in OURS]
     classic = [queue["name"] for queue in ours if queue.get("type") != "quorum"]
     found = []
     if classic:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from manager.demand import Binding, BrokerView
+from manager.misfits import OURS
 from streams import names
 from streams.broker import BrokerThread, Channel
 from streams.management import Management
-from streams.names import QueueRole
 from streams.settings import Settings
 
 EVENTS_EXCHANGE = "amq.rabbitmq.event"
@@ -28,8 +28,6 @@ _KEYS = (
     "exchange.deleted",
     "permission.deleted",
 )
-#: Queues that are made once, and then have to be there.
-_KEPT = frozenset({QueueRole.OPERATION, QueueRole.DEAD, QueueRole.SUBSCRIPTION, QueueRole.ARCHIVE})
 #: The management API shows a consumer up to one statistics interval (5 s) late.
 API_LAG_S = 6.0
 NEWS_S = 3 * API_LAG_S
@@ -194,7 +192,7 @@ class BrokerWatch:
 def _is_loss(kind: str, happened: str, headers: Mapping[str, Any]) -> bool:
     """Whether an event tells of the end of something that the manager made."""
     if kind == "queue":
-        return names.parse_queue(headers["name"]).role in _KEPT
+        return names.parse_queue(headers["name"]).role in OURS
     return kind in {"exchange", "permission"} and happened == "deleted"
 
 
