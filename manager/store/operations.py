@@ -42,7 +42,7 @@ class OperationQueries(Database):
         """Return an operation, or None."""
         with self._reading() as session:
             found = session.execute(_joined().where(OperationRow.name == name)).first()
-            return _to_operation(found[0], _defined(found[1]), found[0].backlog) if found else None
+            return _of(*found) if found else None
 
     def get_operation(self, name: str) -> Operation:
         """Return an operation."""
@@ -77,10 +77,7 @@ class OperationQueries(Database):
                 offset=offset,
             )
             query = _joined().where(OperationRow.name.in_(names.items))
-            found = [
-                _to_operation(row, _defined(used), row.backlog)
-                for row, used in session.execute(query)
-            ]
+            found = [_of(row, used) for row, used in session.execute(query)]
             return Page(found, names.total)
 
     @contextmanager
@@ -94,7 +91,7 @@ class OperationQueries(Database):
         with self._writing() as session:
             row = _row(session, name, lock=True)
             used = session.get_one(DefinitionRow, row.process_definition_id)
-            before = _to_operation(row, _defined(used), row.backlog)
+            before = _of(row, used)
             after = change(before)
             if after.process_definition_id != before.process_definition_id:
                 after = replace(after, revision=before.revision + 1)
@@ -165,8 +162,8 @@ def _known(row: Row[Any]) -> Operation:
     return _to_operation(row, _parsed(row.document), json.loads(row.backlog))
 
 
-def _defined(row: DefinitionRow) -> ProcessDefinition:
-    return ProcessDefinition.from_mapping(row.document)
+def _of(row: OperationRow, used: DefinitionRow) -> Operation:
+    return _to_operation(row, ProcessDefinition.from_mapping(used.document), row.backlog)
 
 
 def _to_operation(
