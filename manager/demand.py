@@ -66,13 +66,12 @@ def wanted_operations(operations: Iterable[Operation], view: BrokerView) -> froz
 def stream_consumers(streams: Iterable[str], view: BrokerView) -> dict[str, int]:
     """Return for each stream how many queues outside collect it now."""
     reached = _Reach(view.bindings)
-    sources = {binding.source for binding in view.bindings}
-    return {
-        stream: sum(_is_demand(q, view) for q in reached.queues(exchange))
-        if (exchange := names.exchange(stream)) in sources
-        else 0
-        for stream in streams
-    }
+    counts = dict.fromkeys(streams, 0)
+    # of many streams few are bound, and only those need thought
+    for exchange in {binding.source for binding in view.bindings}:
+        if (stream := names.stream_of(exchange)) in counts:
+            counts[stream] = sum(_is_demand(q, view) for q in reached.queues(exchange))
+    return counts
 
 
 def wanting_queues(streams: Iterable[str], view: BrokerView) -> dict[str, list[str]]:

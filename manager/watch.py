@@ -66,6 +66,8 @@ class BrokerWatch:
         self._on_change = on_change
         self._lock = threading.RLock()
         self._facts = Counter[Fact]()
+        #: what the facts come to, until one of them changes
+        self._view: BrokerView | None = None
         #: what events said lately: fact -> (when, how many there are)
         self._news: dict[Fact, tuple[float, int]] = {}
         self._read_s: float | None = None
@@ -105,12 +107,8 @@ class BrokerWatch:
     def view(self) -> BrokerView:
         """Return what is known now."""
         with self._lock:
-            bindings = frozenset(f.path for f in self._facts if isinstance(f, Bound))
-            consumed = Counter[str]()
-            for fact, count in self._facts.items():
-                if isinstance(fact, Consumer):
-                    consumed[fact.queue] += count
-            return BrokerView(bindings, consumed)
+            self._view = self._view or _view(self._facts)
+            return self._view
 
     def refresh(self) -> None:
         """Read the whole view anew; what events said lately is newer than what is read.
@@ -125,7 +123,7 @@ class BrokerWatch:
         with self._lock:
             before = self._facts
             self._news = {f: n for f, n in self._news.items() if now_s - n[0] < NEWS_S}
-            self._facts = facts
+            self._facts, self._view = facts, None
             for fact, (_, count) in self._news.items():
                 self._set(fact, count)
             changed = before != self._facts
@@ -149,6 +147,7 @@ class BrokerWatch:
             self._on_change()
 
     def _set(self, fact: Fact, count: int) -> None:
+        self._view = None
         if count > 0:
             self._facts[fact] = count
         else:
@@ -187,6 +186,15 @@ class BrokerWatch:
                 self._note(consumer, max(0, self._facts[consumer] + change))
         elif kind == "binding" and headers["source_name"]:
             self._note(_event_binding(headers), int(happened == "created"))
+
+
+def _view(facts: Mapping[Fact, int]) -> BrokerView:
+    bindings = frozenset(fact.path for fact in facts if isinstance(fact, Bound))
+    consumed = Counter[str]()
+    for fact, count in facts.items():
+        if isinstance(fact, Consumer):
+            consumed[fact.queue] += count
+    return BrokerView(bindings, consumed)
 
 
 def _is_loss(kind: str, happened: str, headers: Mapping[str, Any]) -> bool:

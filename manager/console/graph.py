@@ -1,6 +1,6 @@
 """What the first page draws: everything, or a part that can still be read. Pure."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +8,11 @@ from urllib.parse import quote
 
 from manager.console import numbers
 from manager.console.feed import Look, OperationLook, StreamLook
-from manager.model import OperationState
+from manager.console.wiring import Ends, Group, Thing, Wiring, wiring_of
+from manager.model import Operation, OperationState
 
 #: More things at once can't be read: then each pipeline is one, or somebody chooses where to look.
 MOST = 120
-#: A stream or an operation: its kind and its name.
-Thing = tuple[str, str]
-Neighbours = Mapping[Thing, Sequence[Thing]]
 #: A state is told by word and sign, too, never by colour alone. The one to look at first is first.
 SIGNS = {
     OperationState.FAILED: "✖",
@@ -75,19 +73,19 @@ def part_of(look: Look, around: str) -> Part:
 
     Without one it is everything; where that is too much, each pipeline is one thing.
     """
-    streams = {n: s for n, s in look.streams.items() if not n.startswith("streamboss.")}
-    total = len(streams) + len(look.operations)
+    names = tuple(name for name in look.streams if not name.startswith("streamboss."))
+    total = len(names) + len(look.operations)
     if not around and total <= MOST:
-        return Part(streams, look.operations, total, {})
-    beside = _neighbours(streams, look.operations)
+        return Part({name: look.streams[name] for name in names}, look.operations, total, {})
+    wiring = wiring_of(names, tuple(_ends(each.made) for each in look.operations.values()))
     if not around:
-        return _collapsed(look, beside, total)
-    reached = _near(beside, around)
+        return _collapsed(look, wiring, total)
+    near = wiring.near(around, MOST)
     return Part(
-        {name: streams[name] for kind, name in reached if kind == "stream"},
-        {name: look.operations[name] for kind, name in reached if kind == "operation"},
+        {name: look.streams[name] for kind, name in near if kind == "stream"},
+        {name: look.operations[name] for kind, name in near if kind == "operation"},
         total,
-        {thing: more for thing in reached if (more := len(set(beside[thing]) - reached.keys()))},
+        {thing: more for thing in near if (more := len(set(wiring.beside[thing]) - near.keys()))},
     )
 
 
@@ -106,61 +104,26 @@ def elements(part: Part) -> list[dict[str, Any]]:
     ]
 
 
-def _neighbours(streams: Iterable[str], operations: Mapping[str, OperationLook]) -> Neighbours:
-    beside: dict[Thing, list[Thing]] = {("stream", name): [] for name in streams}
-    for name, operation in operations.items():
-        ends = (("stream", operation.made.input_stream), ("stream", operation.made.output_stream))
-        beside["operation", name] = [end for end in ends if end in beside]
-        for end in beside["operation", name]:
-            beside[end].append(("operation", name))
-    return beside
+def _ends(made: Operation) -> Ends:
+    return Ends(made.name, made.input_stream, made.output_stream)
 
 
-def _near(beside: Neighbours, around: str) -> dict[Thing, None]:
-    """Return things in the order of their distance from those that are meant, `MOST` at most."""
-    meant = [thing for thing in (("stream", around), ("operation", around)) if thing in beside]
-    wanted = around.casefold()
-    return _reached(beside, meant or sorted(t for t in beside if wanted in t[1].casefold()), MOST)
-
-
-def _reached(beside: Neighbours, start: Iterable[Thing], most: int) -> dict[Thing, None]:
-    waiting, found = deque(start), dict[Thing, None]()
-    while waiting and len(found) < most:
-        thing = waiting.popleft()
-        if thing not in found:
-            found[thing] = None
-            waiting.extend(beside[thing])
-    return found
-
-
-def _collapsed(look: Look, beside: Neighbours, total: int) -> Part:
+def _collapsed(look: Look, wiring: Wiring, total: int) -> Part:
     """Return each pipeline as one thing; those with failures first, then the large ones."""
-    seen, found, lone = set[Thing](), list[Pipeline](), 0
-    for thing in beside:
-        if thing in seen:
-            continue
-        together = _reached(beside, [thing], len(beside))
-        seen.update(together)
-        if len(together) == 1:
-            lone += 1
-        else:
-            found.append(_summed(look, list(together)))
+    found = [_summed(look, group) for group in wiring.groups]
     found.sort(key=lambda p: (p.worst is not OperationState.FAILED, -p.operations, p.around))
     hidden = max(0, len(found) - MOST)
-    return Part({}, {}, total, {}, found[:MOST], hidden, lone)
+    return Part({}, {}, total, {}, found[:MOST], hidden, wiring.lone)
 
 
-def _summed(look: Look, together: Sequence[Thing]) -> Pipeline:
-    made = [look.operations[name] for kind, name in together if kind == "operation"]
-    fed = {one.made.output_stream for one in made}
-    names = sorted(name for kind, name in together if kind == "stream")
-    begins = [name for name in names if name not in fed]
+def _summed(look: Look, group: Group) -> Pipeline:
+    statuses = [look.operations[name].status for name in group.operations]
     return Pipeline(
-        around=(begins or names or [made[0].made.name])[0],
-        streams=len(names),
-        states=Counter(one.status.state for one in made),
-        backlog_messages=_sum(one.status.backlog_messages for one in made),
-        dead_letters=_sum(one.status.dead_letters for one in made),
+        around=group.around,
+        streams=group.streams,
+        states=Counter(status.state for status in statuses),
+        backlog_messages=_sum(status.backlog_messages for status in statuses),
+        dead_letters=_sum(status.dead_letters for status in statuses),
     )
 
 
