@@ -126,6 +126,28 @@ def test_the_drawing_leads_to_what_it_shows(filled: Api, people: People) -> None
     expect(page.get_by_role("listitem").filter(has_text="upper")).to_be_visible()
 
 
+def test_a_large_drawing_can_still_be_read(filled: Api, people: People) -> None:
+    for number in range(8):
+        _lengthen(filled, number)
+    page = people.enter("/?around=long4", width=360)
+    graph, tools = page.locator("#graph"), page.locator("#graph-tools")
+    expect(graph).to_have_attribute("data-nodes", "17")
+    expect(tools).to_be_visible()
+    legible = graph.get_attribute("data-zoom") or ""
+    tools.get_by_role("button", name="All of it").click()
+    whole = graph.get_attribute("data-zoom") or ""
+    assert float(whole) < float(legible)
+    tools.get_by_role("button", name="Larger").click()
+    chosen = graph.get_attribute("data-zoom") or ""
+    assert float(chosen) > float(whole)
+    _lengthen(filled, 8)
+    expect(graph).to_have_attribute("data-nodes", "19")
+    assert graph.get_attribute("data-zoom") == chosen
+    page.goto(filled.url + "/?around=upper")
+    expect(page.locator("#graph[data-nodes]")).to_be_visible()
+    expect(tools).to_be_hidden()
+
+
 def test_changes_appear_by_themselves_in_all_browsers(filled: Api, people: People) -> None:
     one, two = people.enter("/streams/"), people.enter("/operations/upper/", width=360)
     filled.post("/api/streams/", {"name": "appears"})
@@ -308,6 +330,13 @@ def test_a_lost_manager_is_shown_and_heals(filled: Api, people: People) -> None:
     )
     expect(page.locator("#lost")).to_be_hidden()
     expect(page.get_by_role("link", name="meanwhile")).to_be_visible()
+
+
+def _lengthen(api: Api, number: int) -> None:
+    """Put one more operation at the end of a chain."""
+    ends = {"input_stream": f"long{number}", "output_stream": f"long{number + 1}"}
+    made = api.post("/api/operations/", {**OPERATION, "name": f"z{number}", **ends})
+    assert made.status_code == 201
 
 
 def _take(channel: Channel) -> Any:

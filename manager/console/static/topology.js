@@ -5,7 +5,10 @@
   const place = document.getElementById("graph");
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const width = (rate) => Math.min(10, 1.5 + Math.log10(1 + rate) * 2);
-  let graph = null;
+  const tools = document.getElementById("graph-tools");
+  // below this its text can't be read; and the room around it
+  const LEGIBLE = 0.75, EDGE = 20;
+  let graph = null, moved = false;
 
   function style() {
     const text = colour("--text");
@@ -16,7 +19,8 @@
         "text-overflow-wrap": "anywhere", color: text, "font-size": 13, width: "label", height: "label",
         padding: 10, shape: "round-rectangle", "background-color": colour("--panel"),
         "border-width": 2, "border-color": colour("--line") } },
-      { selector: "node[kind='stream']", style: { shape: "round-tag", padding: 12 } },
+      { selector: "node[kind='stream']", style: {
+        shape: "round-tag", padding: 12, "text-margin-x": -4 } },
       { selector: "node[kind='pipeline']", style: { shape: "cut-rectangle" } },
       { selector: "node[kind='consumers']", style: { "border-style": "dashed" } },
       ...states.map((state) => ({ selector: `node[state='${state}']`, style: {
@@ -31,16 +35,32 @@
 
   function arrange() {
     const direction = place.clientWidth < 600 ? "TB" : "LR";
-    if (!graph.edges().length) {
-      // nothing to follow: side by side, as many in a row as there is room for
-      graph.layout({ name: "grid", condense: true, avoidOverlap: true, avoidOverlapPadding: 15, padding: 20,
-        cols: Math.max(1, Math.floor(place.clientWidth / 220)) }).run();
-      graph.fit(undefined, 20);
-      return;
-    }
-    graph.layout({ name: "dagre", rankDir: direction, nodeSep: 30, rankSep: 70, padding: 20 }).run();
-    graph.fit(undefined, 20);
-    if (graph.zoom() > 1.1) { graph.zoom(1.1); graph.center(); }
+    // nothing to follow: side by side, as many in a row as there is room for
+    const grid = { name: "grid", condense: true, avoidOverlap: true, avoidOverlapPadding: 15,
+      cols: Math.max(1, Math.floor(place.clientWidth / 220)) };
+    const follow = { name: "dagre", rankDir: direction, nodeSep: 30, rankSep: direction === "LR" ? 70 : 45 };
+    graph.layout({ ...(graph.edges().length ? follow : grid), fit: false }).run();
+    show(LEGIBLE);
+  }
+
+  // Show all of it, but nothing smaller than `least`: then it begins top left, and can be dragged.
+  function show(least) {
+    const { x1, y1, w, h } = graph.elements().boundingBox();
+    const most = Math.max(240, 0.6 * innerHeight);
+    const whole = Math.min((place.clientWidth - 2 * EDGE) / w, (most - 2 * EDGE) / h);
+    const zoom = Math.min(1.1, Math.max(least, whole));
+    place.style.height = `${Math.min(most, h * zoom + 2 * EDGE + 2)}px`;
+    graph.resize();
+    const left = Math.max(EDGE, (place.clientWidth - w * zoom) / 2);
+    graph.viewport({ zoom, pan: { x: left - x1 * zoom, y: EDGE - y1 * zoom } });
+    moved = false;
+    tools.hidden = whole >= LEGIBLE;
+  }
+
+  function enlarge(times) {
+    const middle = { x: place.clientWidth / 2, y: place.clientHeight / 2 };
+    graph.zoom({ level: graph.zoom() * times, renderedPosition: middle });
+    moved = true;
   }
 
   function draw(elements) {
@@ -50,16 +70,21 @@
       graph.batch(() => elements.forEach((one) => graph.getElementById(one.data.id).data(one.data)));
       return;
     }
-    place.hidden = elements.length === 0;
+    const before = moved && { zoom: graph.zoom(), pan: { ...graph.pan() } };
+    place.hidden = tools.hidden = elements.length === 0;
     graph?.destroy();
     graph = cytoscape({ container: place, elements, style: style(),
       minZoom: 0.1, maxZoom: 3, autoungrabify: true });
+    graph.on("viewport", () => { place.dataset.zoom = graph.zoom(); });
+    graph.on("dragpan pinchzoom scrollzoom", () => { moved = true; });
     graph.on("tap", "node", (tap) => {
       const there = tap.target.data("place");
       if (there) { window.location.assign(there); }
     });
     place.dataset.nodes = graph.nodes().length;
     if (elements.length) { arrange(); }
+    // who has moved it stays where they are
+    if (before) { graph.viewport(before); moved = true; }
   }
 
   async function renew() {
@@ -67,6 +92,10 @@
     if (answer.ok) { draw((await answer.json()).elements); }
   }
 
+  tools.addEventListener("click", (click) => {
+    const deed = { smaller: () => enlarge(0.8), larger: () => enlarge(1.25), whole: () => show(0) };
+    deed[click.target.value]?.();
+  });
   document.body.addEventListener("look", () => renew().catch(() => {}));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => graph?.style(style()));
   addEventListener("resize", () => graph && graph.nodes().length && arrange());
