@@ -98,19 +98,18 @@ def told(event: Event) -> Told:
 
 def _state(event: Event) -> Told:
     after, before = str(event.fields.get("to")), event.fields.get("from")
-    was = f", was {before}" if before else ""
-    pieces = (*_thing(event.kind, event.name), Piece(f" is {after}{was}"))
+    pieces = (*_thing(event.kind, event.name), Piece(f" is {after}"))
+    if nodes := [str(node) for node in event.fields.get("nodes") or ()]:
+        pieces += (Piece(" on "), *_listed(_link("node", node) for node in nodes))
+    if cloud := event.fields.get("cloud"):
+        pieces += (Piece(f" ({cloud})"),)
+    if before:
+        pieces += (Piece(f", was {before}"),)
     wanted = event.fields.get("wanted_by") or ()
     reason = _reason(event.fields)
     if wanted:
         by = _listed(_wanting(str(one)) for one in wanted)
         reason = (Piece("wanted by "), *by, *((Piece("; "), *reason) if reason else ()))
-    nodes = [str(node) for node in event.fields.get("nodes") or ()]
-    if nodes:
-        pieces += (Piece(" on "), *_listed(_link("node", node) for node in nodes))
-    cloud = event.fields.get("cloud")
-    if cloud:
-        pieces += (Piece(f" ({cloud})"),)
     return Told(pieces, reason, after)
 
 

@@ -1,14 +1,16 @@
 """Pictures of the console for the docs: `python -m tests.console.pictures FOLDER`.
 
-Each page in both themes and two widths, on an embedded stack where something goes on: readings of
-two stations, in Celsius, the hot ones apart, and a program that can't stand everything that comes.
+Each page in both themes and two widths, and all four of a page beside one another for the gallery.
+On an embedded stack where something goes on: readings of two stations, in Celsius, the hot ones
+apart, and a program that can't stand everything that comes.
 """
 
 import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,13 +35,37 @@ PAGES = {
     "new-operation": "/new/operation/?input=readings",
     "definitions": "/definitions/",
     "definition": "/definitions/1/",
+    "new-definition": "/definitions/new/",
     "nodes": "/nodes/",
+    "clouds": "/clouds/",
+    "images": "/images/",
+    "builds": "/builds/",
     "activity": "/activity/",
     "account": "/account/",
     "users": "/users/",
 }
 WIDTHS = {"wide": 1280, "narrow": 360}
 _SETTLED_MS, _HEIGHT = 3_000, 800
+_SIDE_BY_SIDE = """async (sources) => {
+  const scale = 0.5, gap = 16;
+  const pictures = await Promise.all(sources.map(async (source) => {
+    const picture = new Image();
+    picture.src = source;
+    await picture.decode();
+    return picture;
+  }));
+  const sheet = document.createElement("canvas");
+  sheet.width = pictures.reduce((sum, one) => sum + one.width * scale, gap * (pictures.length - 1));
+  sheet.height = Math.max(...pictures.map((one) => one.height * scale));
+  const pen = sheet.getContext("2d");
+  pen.imageSmoothingQuality = "high";
+  let left = 0;
+  for (const one of pictures) {
+    pen.drawImage(one, left, 0, one.width * scale, one.height * scale);
+    left += one.width * scale + gap;
+  }
+  return sheet.toDataURL("image/webp", 0.8);
+}"""
 _EVERY_S, _RUNNING_S = 0.25, 90.0
 _PROGRAMS = (
     ("Fahrenheit to Celsius", "awk '{ printf \"%s %.1f\\n\", $1, ($2 - 32) / 1.8 }'"),
@@ -65,14 +91,20 @@ def main() -> None:
     with running_stack() as person, _at_work(person), _browser() as browser:
         login = (person.settings.user or "", person.settings.password or "")
         people = People(browser, person.settings.need_manager(), login)
-        for width_name, width in WIDTHS.items():
-            for dark in (False, True):
+        made = dict[str, list[Path]]()
+        for dark in (False, True):
+            for width_name, width in WIDTHS.items():
                 page = people.enter(width=width, dark=dark)
                 for name, place in PAGES.items():
                     path = folder / f"{name}-{width_name}-{'dark' if dark else 'light'}.png"
                     _picture(page, people.url + place, path)
-                    sys.stdout.write(f"{path} {path.stat().st_size:,}\n")
+                    made.setdefault(name, []).append(path)
         people.leave()
+        sheet = browser.new_page()
+        for name, paths in made.items():
+            _side_by_side(sheet, paths, folder / f"{name}.webp")
+    for path in sorted(folder.iterdir()):
+        sys.stdout.write(f"{path} {path.stat().st_size:,}\n")
 
 
 def _picture(page: Page, url: str, path: Path) -> None:
@@ -82,6 +114,13 @@ def _picture(page: Page, url: str, path: Path) -> None:
     height = min(int(tall), 2 * _HEIGHT)
     clip: FloatRect = {"x": 0, "y": 0, "width": int(width), "height": height}
     page.screenshot(path=path, full_page=True, clip=clip)
+
+
+def _side_by_side(page: Page, paths: Iterable[Path], sheet: Path) -> None:
+    """Put pictures beside one another, smaller."""
+    pictures = [f"data:image/png;base64,{b64encode(p.read_bytes()).decode()}" for p in paths]
+    made: str = page.evaluate(_SIDE_BY_SIDE, pictures)
+    sheet.write_bytes(b64decode(made.partition(",")[2]))
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def test_an_event_is_a_sentence_with_its_cause_and_links() -> None:
     fields = {**begun.fields, "wanted_by": ["consumers.out.12ab", "operation next", "mine"]}
     sentence = told(Event(begun.event, begun.name, fields))
     assert text(sentence) == (
-        "Operation up is running, was idle on n1 because: wanted by a consumer of out"
+        "Operation up is running on n1, was idle because: wanted by a consumer of out"
         " (consumers.out.12ab), operation next, mine"
     )
     places = [piece.place for piece in (*sentence.what, *sentence.why) if piece.place]

@@ -231,7 +231,7 @@ def test_a_machine_is_drained_resumed_and_ended_by_who_may(
     (there,) = ec2.describe_instances(InstanceIds=[handle])["Reservations"]
     assert there["Instances"][0]["State"]["Name"] == "terminated"
     page.goto(f"{served.url}/activity/?name={node}")
-    expect(page.locator(".events > li").first).to_contain_text("is ended, was ending")
+    expect(page.locator(".events > li").first).to_contain_text("is ended (moto), was ending")
     expect(page.locator(".events > li").filter(has_text="without draining")).to_contain_text("boss")
 
 
