@@ -7,7 +7,8 @@ from pika.exceptions import ChannelClosedByBroker
 
 from streams.broker.addresses import explain_channel
 from streams.broker.arrivals import Delivered
-from streams.broker.loop import Consumer, LoopConnection, OnDelivered
+from streams.broker.connection import LoopConnection
+from streams.broker.wire import Consumer, OnDelivered
 from streams.errors import BrokerError, QueueMissingError
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from streams import names
 from streams.backoff import backoff_s
-from streams.broker.loop import EventLoop, LoopConnection
+from streams.broker.connection import LoopConnection
+from streams.broker.loop import EventLoop
 from streams.errors import (
     BrokerError,
     BrokerForbiddenError,

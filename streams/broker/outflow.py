@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from streams import names
+from streams.broker.connection import LoopConnection
 from streams.broker.link import StreamLink
-from streams.broker.loop import EventLoop, LoopConnection
+from streams.broker.loop import EventLoop
 from streams.errors import BrokerError
 
 #: So much may be unconfirmed; beyond it nothing more is taken.

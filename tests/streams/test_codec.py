@@ -20,7 +20,7 @@ from streams.broker import Delivered, EventLoop, LoopConnection, Session, arriva
 from streams.broker.arrivals import Incoming
 from streams.broker.codec import Encoder, Outgoing
 from streams.broker.fields import FarTime, Int64
-from streams.broker.loop import Consumer, _Connection
+from streams.broker.wire import Consumer, Wire
 from streams.errors import BrokerError
 from streams.settings import Settings
 
@@ -77,7 +77,7 @@ class _Sends(pika.SelectConnection):
         self.sent += data
 
 
-class _Hears(_Connection, _Sends):
+class _Hears(Wire, _Sends):
     """Ours without a socket."""
 
     _adapter_emit_data = _Sends._adapter_emit_data
