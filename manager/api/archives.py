@@ -5,9 +5,10 @@ from fastapi import APIRouter
 from manager.actions import archives as actions
 from manager.api import views
 from manager.api.answers import Answer, Asked, made
-from manager.api.bodies import ArchiveBody, Body, parse, takes
+from manager.api.bodies import ArchiveBody
 from manager.api.logins import Maker, Parts, Viewer
 from manager.api.paths import Name
+from manager.api.reading import Body, parse, takes
 from manager.model import Archive
 from manager.services import Services
 

@@ -7,9 +7,10 @@ from fastapi import APIRouter
 from manager.actions import builds as actions
 from manager.api import machine_views as views
 from manager.api.answers import Answer, Asked, made
-from manager.api.bodies import Body, BuildBody, BuildEndBody, BuildStepBody, parse, takes
+from manager.api.bodies import BuildBody, BuildEndBody, BuildStepBody
 from manager.api.logins import Maker, Parts, Viewer
 from manager.api.paths import Name
+from manager.api.reading import Body, parse, takes
 from manager.builds import BEGUN, builds_of
 from manager.store import Asked as AskedEvents
 from manager.store import Page

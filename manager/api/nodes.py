@@ -6,9 +6,10 @@ from fastapi.responses import Response
 from manager.actions import nodes as actions
 from manager.api import views
 from manager.api.answers import Answer, Asked, made
-from manager.api.bodies import Body, NodeBody, NodePatch, RenewalBody, parse, takes
+from manager.api.bodies import NodeBody, NodePatch, RenewalBody
 from manager.api.logins import Admin, Parts, Viewer
 from manager.api.paths import Name
+from manager.api.reading import Body, parse, takes
 from manager.nodes import all_nodes, node_of
 
 router = APIRouter(prefix="/api/nodes", tags=["nodes"])

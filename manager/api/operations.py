@@ -9,18 +9,10 @@ from fastapi import APIRouter
 from manager.actions import operations as actions
 from manager.api import views
 from manager.api.answers import Answer, Asked, made
-from manager.api.bodies import (
-    Body,
-    OperationBody,
-    OperationPatch,
-    RedriveBody,
-    load,
-    parse,
-    problems,
-    takes,
-)
+from manager.api.bodies import OperationBody, OperationPatch, RedriveBody
 from manager.api.logins import Maker, Parts, Viewer
 from manager.api.paths import Name
+from manager.api.reading import Body, load, parse, problems, takes
 from manager.errors import InvalidError, NotFoundError
 from manager.model import Backlog, Chosen, Definition, Instances, Operation, OperationStatus, User
 from manager.roles import sees

@@ -8,8 +8,9 @@ from fastapi.responses import Response
 from manager.actions import definitions as actions
 from manager.api import views
 from manager.api.answers import Answer, Asked, made
-from manager.api.bodies import MAX_ID, Body, DefinitionBody, TryBody, load, parse, takes
+from manager.api.bodies import MAX_ID, DefinitionBody, TryBody
 from manager.api.logins import Maker, Parts, Viewer
+from manager.api.reading import Body, load, parse, takes
 from manager.changes import with_changes
 from manager.roles import sees
 from manager.store import Page

@@ -10,9 +10,10 @@ from fastapi.responses import Response
 from manager.actions import archives as actions
 from manager.api import views
 from manager.api.answers import Answer, Asked, made
-from manager.api.bodies import Body, ReplayBody, ReplayPatch, parse, takes
+from manager.api.bodies import ReplayBody, ReplayPatch
 from manager.api.logins import Maker, Parts, Viewer
 from manager.api.paths import Name
+from manager.api.reading import Body, parse, takes
 from manager.replays.request import ReplayRequest
 from manager.replays.speed import Speed
 from streams.archive.keys import us_of

@@ -6,9 +6,10 @@ from fastapi.responses import Response
 from manager.actions import streams as actions
 from manager.api import views
 from manager.api.answers import Answer, Asked, made
-from manager.api.bodies import Body, StreamBody, parse, takes
+from manager.api.bodies import StreamBody
 from manager.api.logins import Maker, Parts, Viewer
 from manager.api.paths import Name
+from manager.api.reading import Body, parse, takes
 from manager.model import Stream
 
 router = APIRouter(prefix="/api/streams", tags=["streams"])

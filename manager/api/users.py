@@ -9,17 +9,10 @@ from fastapi.responses import Response
 from manager.actions import users as actions
 from manager.api import views
 from manager.api.answers import Answer, Asked, made
-from manager.api.bodies import (
-    Body,
-    StreamRightsBody,
-    TokenBody,
-    UserBody,
-    UserPatch,
-    parse,
-    takes,
-)
+from manager.api.bodies import StreamRightsBody, TokenBody, UserBody, UserPatch
 from manager.api.logins import Admin, Parts, Viewer
 from manager.api.paths import Name
+from manager.api.reading import Body, parse, takes
 from manager.people import StreamRights
 from manager.roles import must_be
 

@@ -10,9 +10,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from manager.actions import users as actions
-from manager.api.bodies import TokenBody, UserPatch, checked
+from manager.api.bodies import TokenBody, UserPatch
 from manager.api.paths import Name
 from manager.api.problems import STATUS
+from manager.api.reading import checked
 from manager.api.users import TokenId
 from manager.console.forms import MENDABLE, Filled, new_password, refused
 from manager.console.login import begin

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from manager.actions import archives as actions
-from manager.api.bodies import ArchiveBody, ReplayBody, checked
+from manager.api.bodies import ArchiveBody, ReplayBody
 from manager.api.paths import Name
+from manager.api.reading import checked
 from manager.api.replays import request_of
 from manager.console.feed import ArchiveLook
 from manager.console.forms import MENDABLE, Filled, number

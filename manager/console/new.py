@@ -7,8 +7,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from manager.actions import operations, streams
-from manager.api.bodies import StreamBody, checked
+from manager.api.bodies import StreamBody
 from manager.api.operations import wanted_of
+from manager.api.reading import checked
 from manager.console.forms import MENDABLE, Filled
 from manager.console.pages import again, done, page
 from manager.console.visitor import Form, Here, Person

@@ -4,8 +4,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from manager.actions import nodes as actions
-from manager.api.bodies import RenewalBody, problems
+from manager.api.bodies import RenewalBody
 from manager.api.paths import Name
+from manager.api.reading import problems
 from manager.console.feed import Look
 from manager.console.pages import ask, done, page
 from manager.console.sentences import told

@@ -4,8 +4,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from manager.actions import users as actions
-from manager.api.bodies import UserBody, checked
+from manager.api.bodies import UserBody
 from manager.api.paths import Name
+from manager.api.reading import checked
 from manager.console.forms import MENDABLE, Filled, new_password
 from manager.console.pages import again, ask, done, page
 from manager.console.tables import AskedTable, rows

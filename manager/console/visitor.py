@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, quote
 
 from fastapi import Depends, Request
 
-from manager.api.bodies import whole_body
 from manager.api.logins import must_be_ours
+from manager.api.reading import whole_body
 from manager.console.feed import Feed
 from manager.errors import ForbiddenError
 from manager.model import Role, User

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from manager.api.bodies import UserBody, UserPatch, problems
+from manager.api.bodies import UserBody, UserPatch
+from manager.api.reading import problems
 from manager.errors import ThrottledError, UnauthorizedError
 from manager.model import Role, User
 from manager.store import Store
