@@ -261,18 +261,23 @@ class ManagerBroker:
             for sooner, later in pairwise(samples)
         ]
 
-    def bound_queues(self, stream: str) -> list[str]:
-        """Return the queues that collect a stream."""
-        return sorted(self.management.bound_to(names.exchange(stream)))
+    def collectors(self, stream: str) -> list[str]:
+        """Return the queues and exchanges that collect a stream; not who only looks."""
+        found = self.management.bound_to(names.exchange(stream))
+        return sorted(each for each in found if names.parse_queue(each).role is not QueueRole.TAP)
 
     def tap(self, stream: str) -> Tap:
         """Return a look at a stream, which is no demand."""
         return Tap(self._urls, stream)
 
     def publish(self, stream: str, message: Message) -> bool:
-        """Publish one message, confirmed; say whether anybody collected it."""
+        """Publish one message, confirmed; say whether anybody collected it: looks don't count."""
         exchange = names.exchange(stream)
-        return self._thread.call(lambda session: session.publish(exchange, message))
+        taken = self._thread.call(lambda session: session.publish(exchange, message))
+        try:
+            return taken and bool(self.collectors(stream))
+        except BrokerError:  # it was published all the same
+            return taken
 
     # ---- nodes
 

@@ -49,8 +49,8 @@ class Broker(Protocol):
     ) -> Sequence[tuple[float, float]]:
         """Return when, in seconds since 1970, how much came on a stream a second."""
 
-    def bound_queues(self, stream: str) -> Sequence[str]:
-        """Return the queues that collect a stream."""
+    def collectors(self, stream: str) -> Sequence[str]:
+        """Return the queues and exchanges that collect a stream; not who only looks."""
 
     def tap(self, stream: str) -> Tap:
         """Return a look at a stream, which is no demand."""

@@ -78,13 +78,12 @@ class Management:
         return list(self._get(f"/bindings/{self._vhost}"))
 
     def bound_to(self, exchange: str) -> list[str]:
-        """Return the queues bound to an exchange; none if it doesn't exist."""
+        """Return the queues and exchanges bound to an exchange; none if it doesn't exist."""
         path = f"/exchanges/{self._vhost}/{quote(exchange, safe='')}/bindings/source"
         answer = self._http_get(path)
         if answer.status_code == httpx.codes.NOT_FOUND:
             return []
-        bound = self._checked(answer).json()
-        return [item["destination"] for item in bound if item["destination_type"] == "queue"]
+        return [item["destination"] for item in self._checked(answer).json()]
 
     def consumers(self) -> list[dict[str, Any]]:
         """Return each consumer: queue.name, consumer_tag, channel_details.name."""

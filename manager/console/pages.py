@@ -1,6 +1,7 @@
 """Pages: a template, what it shows, and headers that let nothing foreign in."""
 
 import shlex
+import time
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -44,6 +45,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["now_ms"] = lambda: int(1000 * time.time())
     made.filters.update(
         count=numbers.count,
         rate=numbers.rate,

@@ -49,7 +49,8 @@ def show(request: Request, here: Here, person: Person, name: Name) -> Response:
         stream=stream_of(look, name),
         makers=[o for o in look.operations.values() if o.made.output_stream == name],
         takers=[o for o in look.operations.values() if o.made.input_stream == name],
-        others=_others(here, look, name),
+        collectors=_collectors(here, look, name),
+        words=_WORDS,
     )
 
 
@@ -66,18 +67,19 @@ def publish(request: Request, here: Here, person: Person, name: Name, form: Form
     """Publish one message; a page that stays, with its tail, gets only what came of it."""
     stays = "hx-request" in request.headers
     try:
-        said, problem = _published(here, person, name, form), ""
+        lost = _published(here, person, name, form)
+        kind, said = ("warn", f"published, but {lost}") if lost else ("good", "published")
     except StreamsError as error:
         if not stays:
             raise
-        said, problem = "", str(error)
+        kind, said = "bad", str(error)
     if stays:
-        told = fragment("published", said=said, problem=problem)
-        return HTMLResponse(told, headers=HEADERS)
+        return HTMLResponse(fragment("published", kind=kind, said=said), headers=HEADERS)
     return done(here, f"/streams/{name}/", said)
 
 
 def _published(here: Here, person: Person, name: str, form: Mapping[str, str]) -> str:
+    """Publish what a form says; return why it is gone, or nothing."""
     text, kind = form.get("body", ""), form.get("content_type", "").strip() or None
     if kind is not None and not (kind.isascii() and kind.isprintable()):
         raise InvalidError(["content type: must be printable ASCII, like text/plain"])
@@ -85,7 +87,11 @@ def _published(here: Here, person: Person, name: str, form: Mapping[str, str]) -
     message = Message(text.replace("\r\n", "\n").encode(), content_type=kind)
     collected = actions.publish_message(here.services, person.user, name, message)
     here.feed.renew()
-    return "published" if collected else "published, but nobody collects this stream: it is gone"
+    if collected:
+        return ""
+    takers = [o.made for o in here.feed.look().operations.values() if o.made.input_stream == name]
+    begins = [f"{o.name} takes something once it is wanted (see its page)" for o in takers[:1]]
+    return "; ".join(["nobody collects this stream now: it is gone", *begins])
 
 
 @router.get("/{name}/remove/")
@@ -125,17 +131,16 @@ _WORDS = {
     QueueRole.SUBSCRIPTION: "subscription",
     QueueRole.CONSUMER: "consumer",
     QueueRole.ARCHIVE: "archive",
-    QueueRole.FOREIGN: "queue of another client",
+    QueueRole.FOREIGN: "another client's queue or exchange",
 }
 
 
-def _others(here: Here, look: Look, name: str) -> Sequence[tuple[str, str]] | None:
-    """Return who collects a stream beside operations, each with its queue; None: nobody knows."""
+def _collectors(here: Here, look: Look, name: str) -> Sequence[tuple[QueueRole, str]] | None:
+    """Return who collects a stream, by the role of each queue; None: nobody knows."""
     if not look.broker_up:
         return None
     try:
-        queues = here.services.runtime.broker.bound_queues(name)
+        queues = here.services.runtime.broker.collectors(name)
     except BrokerError:
         return None
-    told = ((names.parse_queue(queue).role, queue) for queue in queues)
-    return [(_WORDS[role], queue) for role, queue in told if role in _WORDS]
+    return [(names.parse_queue(queue).role, queue) for queue in queues]

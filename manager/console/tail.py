@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -16,6 +17,7 @@ from manager.console.visitor import Here, Person
 from manager.errors import ConflictError
 from manager.tap import Tap
 from streams.errors import BrokerError
+from streams.message import Message
 
 router = APIRouter(prefix="/streams")
 #: Looks at once, of all people together; how often each takes what came.
@@ -38,6 +40,10 @@ async def tail(
     return StreamingResponse(told, media_type=EVENTS, headers=HEADERS)
 
 
+def _rows(messages: Sequence[Message], how: How) -> str:
+    return fragment("tail", messages=messages, how=how, at=datetime.now(UTC))
+
+
 async def _tail(tap: Tap, how: How) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     began_s = said_s = loop.time()
@@ -54,7 +60,7 @@ async def _tail(tap: Tap, how: How) -> AsyncIterator[str]:
                 messages, sampled, begun = [], False, False
                 await asyncio.sleep(_BREATH_S)
             if messages:
-                rows = await asyncio.to_thread(fragment, "tail", messages=messages, how=how)
+                rows = await asyncio.to_thread(_rows, messages, how)
                 yield event("messages", {"rows": rows, "sampled": sampled})
             if messages or loop.time() - said_s >= _BREATH_S:
                 said_s = loop.time()

@@ -217,13 +217,29 @@ def test_a_fast_stream_is_sampled_and_the_page_bounded(
     assert page.locator("#tail li").count() <= 200
 
 
+def test_the_keyboard_passes_the_tail_by_and_times_go_on(
+    filled: Api, people: People, broker: Session
+) -> None:
+    page = people.enter("/streams/in/")
+    expect(page.locator("#tail-state")).to_have_text("live")
+    long = "\n".join(map(str, range(200)))
+    for body in ("short", long, "short again"):
+        _send(broker, page, "in", body.encode(), "text/plain")
+    stops = page.locator("#tail pre[tabindex='0']")
+    expect(stops).to_have_count(1)
+    expect(stops).to_contain_text("199")
+    expect(page.locator("#tail li time").last).to_have_text(re.compile(r"^[2-9] s ago$"))
+
+
 def test_a_test_message_is_published_and_seen(filled: Api, people: People) -> None:
     watching = people.enter("/streams/in/")
     expect(watching.locator("#tail-state")).to_have_text("live")
     page = people.enter("/streams/in/")
     page.get_by_label("Message", exact=True).fill("grüße")
     page.get_by_role("button", name="Publish", exact=True).click()
-    expect(page.locator("#published")).to_contain_text("published")
+    # to look isn't to collect
+    expect(page.locator("#published .warn")).to_contain_text("nobody collects this stream now")
+    expect(page.locator("#published .warn")).to_contain_text("upper takes something once")
     # the page stays, and its tail shows the message, too
     expect(page.locator("#tail")).to_contain_text("grüße")
     page.get_by_label("Content type").fill("grüße")

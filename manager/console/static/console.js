@@ -57,6 +57,15 @@
       lost.hidden = false;
     }
   }, 500);
+  // How long ago something was goes on between two pictures, by the manager's clock.
+  const apart = Number(document.body.dataset.now) - Date.now();
+  const UNITS = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+  function age(time) {
+    const past = Math.floor((Date.now() + apart - Date.parse(time.dateTime)) / 1000);
+    const [unit, length] = UNITS.find((one) => past >= one[1]) ?? UNITS[3];
+    time.textContent = past < 2 ? "now" : `${Math.floor(past / length)} ${unit} ago`;
+  }
+  setInterval(() => document.hidden || document.querySelectorAll("time:not([data-due])").forEach(age), 1000);
   // what changes without a new picture, such as the lines of a log, is fetched each second
   setInterval(() => document.hidden || document.body.dispatchEvent(new CustomEvent("second", { detail: {} })), 1000);
   document.addEventListener("click", async (click) => {

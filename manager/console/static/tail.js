@@ -12,7 +12,14 @@
   function show(rows) {
     const template = document.createElement("template");
     template.innerHTML = rows;
-    for (const row of template.content.querySelectorAll("li")) { list.prepend(row); }
+    for (const row of template.content.querySelectorAll("li")) {
+      list.prepend(row);
+      // only what can be scrolled is a stop for the keyboard
+      const body = row.querySelector("pre");
+      if (body && (body.scrollHeight > body.clientHeight || body.scrollWidth > body.clientWidth)) {
+        body.tabIndex = 0;
+      }
+    }
     while (list.children.length > MOST_ROWS) { list.lastElementChild.remove(); }
   }
 
