@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import threading
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -70,6 +71,8 @@ class ManagerBroker:
         self._queue = names.manager_queue()
         self.management = Management.from_settings(settings)
         self._thread = BrokerThread(self._urls, name="streamboss manager", on_channel=self._listen)
+        #: whoever reads dead letters holds them: a second one would see a part, and move a part
+        self._one_at_the_dead = threading.Lock()
         self._granted: dict[str, dict[str, str]] = {}
         self.people = People(self.management, self._joining)
         self._ca = {"ca": settings.ca_file.read_text()} if settings.ca_file else {}
@@ -221,14 +224,14 @@ class ManagerBroker:
 
     # ---- dead letters
 
-    def dead_letters(self, operation: str, limit: int = 1000) -> list[DeadLetter]:
+    def dead_letters(self, operation: str, limit: int = dead_letters.LISTED) -> list[DeadLetter]:
         """Return the oldest dead letters; they stay where they are."""
-        with self._own_session("dead letters") as session:
+        with self._one_at_the_dead, self._own_session("dead letters") as session:
             return dead_letters.read(session, operation, limit)
 
     def redrive(self, operation: str, limit: int | None = None, chosen: Chosen = EVERY) -> int:
         """Put dead letters back into the operation's queue, attempts from 1; return how many."""
-        with self._own_session("redrive") as session:
+        with self._one_at_the_dead, self._own_session("redrive") as session:
             return dead_letters.redrive(session, operation, limit, chosen)
 
     def purge_dead(self, operation: str) -> int:

@@ -14,7 +14,8 @@ FAILURE_HEADERS = frozenset(
     OWN_HEADER + name
     for name in ("reason", "exit-status", "attempts", "node", "failed-at", "stderr")
 )
-#: So much of each body is kept while a thousand are listed.
+#: So many are listed, and so much of each body is kept for that.
+LISTED = 1000
 _KEPT_BYTES = 64 * 1024
 _NOT_PASSED_ON = FAILURE_HEADERS | {"x-death", "x-delivery-count"}
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from manager.archives import Place
+from manager.dead_letters import LISTED
 from manager.machines.sights import CloudView
 from manager.model import (
     EVERY,
@@ -76,7 +77,7 @@ class Broker(Protocol):
     def purge(self, name: str) -> int:
         """Empty an operation's queue; return how many messages it held."""
 
-    def dead_letters(self, name: str, limit: int = 1000) -> Sequence[DeadLetter]:
+    def dead_letters(self, name: str, limit: int = LISTED) -> Sequence[DeadLetter]:
         """Return an operation's first dead letters, which stay where they are."""
 
     def redrive(self, name: str, limit: int | None = None, chosen: Chosen = EVERY) -> int:

@@ -1,30 +1,46 @@
 """Dead letters of an operation: why, what, and another try."""
 
+from collections.abc import Sequence
+from http import HTTPStatus
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from manager.actions import operations as actions
 from manager.api.paths import Name
 from manager.console.operations import operation_of
-from manager.console.pages import ask, done, page
-from manager.console.tables import AskedTable, rows
+from manager.console.pages import HEADERS, ask, done, page
+from manager.console.tables import Asked, AskedTable, rows
 from manager.console.visitor import Form, Here, Person
-from manager.model import Chosen
+from manager.dead_letters import LISTED
+from manager.model import Chosen, DeadLetter
 from streams import names
+from streams.errors import BrokerError
 
 router = APIRouter(prefix="/operations/{name}/dead-letters")
 
 
 @router.get("/")
 def show(request: Request, here: Here, person: Person, name: Name, asked: AskedTable) -> Response:
-    """Show the first 1,000."""
+    """Show the first ones; to a page that has them already, nothing."""
     look = here.feed.look()
     operation = operation_of(look, name)
-    found = here.services.runtime.broker.dead_letters(name)
-    table = rows(found, asked, text=lambda d: f"{d.reason}\n{d.stderr}", orders={})
+    # to read them all again is work for the broker: a page says how many it has
+    known, count = request.query_params.get("known"), operation.status.dead_letters
+    if count is not None and known == str(min(count, LISTED)):
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers=HEADERS)
+    found = _letters(here, name)
+    table = rows(found or (), asked, text=lambda d: f"{d.reason}\n{d.stderr}", orders={})
     return page(
-        request, "letters", person, look=look, operation=operation, table=table, count=len(found)
+        request, "letters", person, look=look, operation=operation, table=table, found=found
     )
+
+
+def _letters(here: Here, name: str) -> Sequence[DeadLetter] | None:
+    try:
+        return here.services.runtime.broker.dead_letters(name)
+    except BrokerError:
+        return None
 
 
 @router.post("/redrive/")
@@ -33,7 +49,10 @@ def redrive(here: Here, person: Person, name: Name, form: Form) -> Response:
     chosen = Chosen(form.get("message_id") or None, form.get("matching") or None)
     count = actions.redrive(here.services, person.user, name, None, chosen)
     said = f"{count:,} dead letter{'s' * (count != 1)} sent back"
-    return done(here, f"/operations/{name}/dead-letters/", said)
+    if not count:
+        said = "nothing was sent back: somebody was faster"
+    place = f"/operations/{name}/dead-letters/{Asked(form.get('find', '')).at()}"
+    return done(here, place, said)
 
 
 @router.get("/purge/")
