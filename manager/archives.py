@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from streams.objects import Objects
 
 _NO_ARCHIVER = (
-    "no archiver takes it, the broker keeps what comes: start 'streamboss manager --role archiver'"
+    "no archiver has taken it yet, the broker keeps what comes:"
+    " 'streamboss manager --role archiver' is one"
 )
 
 

@@ -17,8 +17,9 @@ from manager.console.forms import MENDABLE, Filled, number
 from manager.console.pages import HEADERS, again, ask, done, page
 from manager.console.streams import stream_of
 from manager.console.visitor import Form, Here, Person
-from manager.model import Archive
-from manager.replays.request import Position, PositionError
+from manager.errors import InvalidError, NotFoundError
+from manager.model import Archive, Tally
+from manager.replays.request import Position, PositionError, ReplayRequest
 from manager.replays.state import Replay, ReplayState
 from streams.archive.keys import time_of, us_of
 
@@ -77,6 +78,7 @@ def replay(request: Request, here: Here, person: Person, name: Name, form: Form)
     """Begin a replay."""
     try:
         wanted = request_of(name, checked(ReplayBody, _replay_values(form)))
+        _must_be(here, wanted.onto)
         made = actions.create_replay(here.services, person.user, wanted)
     except MENDABLE as error:
         shown, sent = _shown(here, name), _sent(form, _REPLAY)
@@ -102,8 +104,8 @@ def ask_cancel(request: Request, here: Here, person: Person, name: Name, replay:
         request,
         person,
         question=f"Cancel replay {replay}?",
-        loss=f"{played:,} message{'s' * (played != 1)} played stay on {found.request.onto};"
-        " how far it was is forgotten, so it can't go on. The archive stays as it is.",
+        loss=f"{played:,} message{'s' * (played != 1)} went onto {found.request.onto} already; how"
+        " far it was is forgotten, so it can't go on. The archive stays as it is.",
         deed="Cancel the replay",
         command=f"streamboss replays cancel {replay}",
         back=f"/streams/{name}/archive/",
@@ -131,24 +133,44 @@ def bars_of(
 
 
 def share_of(replay: Replay, archive: Archive | None) -> float | None:
-    """Return how much of a replay's time is played, 0 to 1; None: not known. Pure."""
+    """Return how much of a replay is played, 0 to 1; None: not known. Pure.
+
+    By messages where their number is known, else by the time of the segment that it has come to.
+    """
+    request, progress = replay.request, replay.progress
     if replay.state is ReplayState.DONE:
         return 1.0
-    if replay.progress.position is None:
+    if progress.position is None:
         return 0.0
-    tally = archive.tally if archive else None
-    request = replay.request
-    first = us_of(tally.first_at) if tally and tally.first_at else None
-    last = us_of(tally.last_at) if tally and tally.last_at else None
+    if request.limit is not None:
+        return min(1.0, progress.messages / request.limit)
+    if archive is None:
+        return None
+    if request.since_us is None and request.until_us is None:
+        return min(1.0, (progress.messages + progress.repeats) / max(1, archive.tally.messages))
+    return _time_share(request, progress.position, archive.tally)
+
+
+def _time_share(request: ReplayRequest, position: str, tally: Tally) -> float | None:
+    first = us_of(tally.first_at) if tally.first_at else None
+    last = us_of(tally.last_at) if tally.last_at else None
     begin = max((us for us in (request.since_us, first) if us is not None), default=None)
     end = min((us for us in (request.until_us, last) if us is not None), default=None)
     if begin is None or end is None or end <= begin:
         return None
     try:
-        position = Position.parse(request.stream, replay.progress.position)
+        at = Position.parse(request.stream, position)
     except PositionError:
         return None
-    return min(1.0, max(0.0, (position.segment.arrived_us - begin) / (end - begin)))
+    return min(1.0, max(0.0, (at.segment.arrived_us - begin) / (end - begin)))
+
+
+def _must_be(here: Here, onto: str) -> None:
+    """Raise an error of the form's field if there is no such stream."""
+    try:
+        here.services.store.get_stream(onto)
+    except NotFoundError as error:
+        raise InvalidError([f"onto: {error}"]) from None
 
 
 def _shown(here: Here, name: str) -> dict[str, Any]:

@@ -9,11 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manager.console import numbers
+from manager.console.archive import share_of
 from manager.console.feed import Look, OperationLook, StreamLook
 from manager.console.graph import MOST, elements, part_of
 from manager.console.shown import TEXT_CHARACTERS, How, as_json, shown, shown_letter, visible
 from manager.console.tables import PAGE_ROWS, Asked, rows
-from manager.model import DeadLetter, Operation, OperationState, OperationStatus
+from manager.model import Archive, DeadLetter, Operation, OperationState, OperationStatus, Tally
+from manager.replays.request import Position, ReplayRequest
+from manager.replays.state import Progress, Replay, ReplayState
+from streams.archive.keys import SegmentKey, time_of
 from streams.definition import ProcessDefinition
 from streams.message import Message
 
@@ -169,3 +173,19 @@ def test_of_too_much_each_pipeline_is_one_and_failures_come_first() -> None:
     ]
     assert drawn[0]["place"] == "/?around=p077-s0"
     assert part_of(Look(streams, operations), "p077-s0").operations.keys() == {"p077-o0", "p077-o1"}
+
+
+def test_how_far_a_replay_is_counts_messages_where_their_number_is_known() -> None:
+    tally = Tally(1, 10_000, 0, 200, time_of(0), time_of(100))
+    archive = Archive("s", "ada", tally=tally)
+    segment = SegmentKey("s", 50, "abc")
+    at = Progress(position=str(Position(segment, 40)), messages=40, repeats=10)
+
+    def share(limit: int | None = None, since_us: int | None = None) -> float | None:
+        asked = ReplayRequest("s", "s", since_us=since_us, limit=limit)
+        made = Replay(asked, "ada", ReplayState.RUNNING, datetime.now(UTC), progress=at)
+        return share_of(made, archive)
+
+    assert share() == 50 / 200
+    assert share(limit=80) == 40 / 80
+    assert share(since_us=0) == 0.5

@@ -84,8 +84,11 @@ def test_what_came_is_archived_and_played_again(stack: Person, newcomers: People
     page.goto(f"{newcomers.url}/streams/kept/archive/")
     page.get_by_role("button", name="Stop archiving").click()
     expect(page.locator(".state")).to_contain_text("stopped", timeout=_WORK_MS)
-    page.reload()  # the form comes with the first segment
     expect(page.locator("#bars-note")).to_contain_text("stored; times are UTC")
+    page.get_by_label("Onto stream", exact=True).fill("nowhere")
+    page.get_by_role("button", name="Replay", exact=True).click()
+    expect(page.locator("#about-onto .wrong")).to_contain_text("there is no stream 'nowhere'")
+    page.get_by_label("Onto stream", exact=True).fill("")
     page.get_by_label("Speed", exact=True).fill("warp")
     page.get_by_role("button", name="Replay", exact=True).click()
     expect(page.locator("#about-speed .wrong")).to_be_visible()

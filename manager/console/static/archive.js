@@ -34,7 +34,7 @@
       series: [{ type: "bar", data: bars, color: colour("--link"), large: false }],
     });
     const stored = bars.reduce((sum, bar) => sum + bar[1], 0);
-    note.textContent = `${size(stored)} stored${whole ? "" : ", of the first 20,000 segments"}; times are UTC`;
+    note.textContent = stored === 0 ? "nothing is stored yet" : `${size(stored)} stored${whole ? "" : ", of the first 20,000 segments"}; times are UTC`;
   }
 
   async function renew() {
