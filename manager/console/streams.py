@@ -11,7 +11,8 @@ from manager.console.feed import Look, StreamLook
 from manager.console.pages import HEADERS, ask, done, fragment, page
 from manager.console.tables import AskedTable, rows
 from manager.console.visitor import Form, Here, Person
-from manager.errors import InvalidError, NotFoundError
+from manager.errors import ConflictError, InvalidError, NotFoundError, listed
+from manager.roles import must_own
 from streams import names
 from streams.errors import BrokerError, StreamsError
 from streams.message import Message
@@ -96,8 +97,14 @@ def _published(here: Here, person: Person, name: str, form: Mapping[str, str]) -
 
 @router.get("/{name}/remove/")
 def ask_removal(request: Request, here: Here, person: Person, name: Name) -> Response:
-    """Ask before a stream is removed."""
-    stream_of(here.feed.look(), name)
+    """Ask before a stream is removed that no operation uses."""
+    look = here.feed.look()
+    must_own(person.user, stream_of(look, name).owner, f"stream {name!r}")
+    made = [operation.made for operation in look.operations.values()]
+    if users := sorted(o.name for o in made if name in {o.input_stream, o.output_stream}):
+        raise ConflictError(
+            f"stream {name!r} is used by {listed('operation', users)}: remove them first"
+        )
     return ask(
         request,
         person,

@@ -232,14 +232,16 @@ def test_the_keyboard_passes_the_tail_by_and_times_go_on(
 
 
 def test_a_test_message_is_published_and_seen(filled: Api, people: People) -> None:
-    watching = people.enter("/streams/in/")
+    idle = {"name": "dreamer", "input_stream": "dreams", "output_stream": "dreamt"}
+    assert filled.post("/api/operations/", {**OPERATION, **idle}).status_code == 201
+    watching = people.enter("/streams/dreams/")
     expect(watching.locator("#tail-state")).to_have_text("live")
-    page = people.enter("/streams/in/")
+    page = people.enter("/streams/dreams/")
     page.get_by_label("Message", exact=True).fill("grüße")
     page.get_by_role("button", name="Publish", exact=True).click()
     # to look isn't to collect
     expect(page.locator("#published .warn")).to_contain_text("nobody collects this stream now")
-    expect(page.locator("#published .warn")).to_contain_text("upper takes something once")
+    expect(page.locator("#published .warn")).to_contain_text("dreamer takes something once")
     # the page stays, and its tail shows the message, too
     expect(page.locator("#tail")).to_contain_text("grüße")
     page.get_by_label("Content type").fill("grüße")
@@ -351,6 +353,10 @@ def test_a_lost_manager_is_shown_and_heals(filled: Api, people: People) -> None:
         " close() {} } ; document.dispatchEvent(new Event('visibilitychange')) }"
     )
     expect(page.locator("#lost")).to_be_visible()
+    page.get_by_label("Name", exact=True).fill("mean")
+    page.get_by_label("Name", exact=True).press("Enter")
+    expect(page.locator("#lost")).to_contain_text("Nothing was sent")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("mean")
     filled.post("/api/streams/", {"name": "meanwhile"})
     page.evaluate(
         "() => { EventSource = Heard; document.dispatchEvent(new Event('visibilitychange')) }"

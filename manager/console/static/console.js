@@ -4,6 +4,7 @@
 (() => {
   const SILENCE_MS = 4000;
   const lost = document.getElementById("lost");
+  const LOST = lost.textContent;
   let source = null;
   let heard = Date.now();
   // what is told apart, and shown by different pages: each has a number that rises with its changes
@@ -18,6 +19,7 @@
       heard = Date.now();
       const wasLost = !lost.hidden;
       lost.hidden = true;
+      lost.textContent = LOST;
       for (const kind of KINDS) {
         if (look[kind] !== told[kind] || wasLost) {
           document.body.dispatchEvent(new CustomEvent(kind, { detail: {} }));
@@ -51,6 +53,22 @@
       heard = Date.now();
       restart();
     }
+  });
+  function unsent() {
+    lost.hidden = false;
+    lost.textContent = `${LOST} Nothing was sent: do it again then.`;
+    lost.scrollIntoView();
+  }
+  // what is typed stays: else the browser would leave for a page of its own
+  document.addEventListener("submit", (submit) => {
+    if (!lost.hidden) {
+      submit.preventDefault();
+      submit.stopImmediatePropagation();
+      unsent();
+    }
+  }, true);
+  document.addEventListener("htmx:error", (failed) => {
+    if (failed.target.matches?.("form")) { unsent(); }
   });
   setInterval(() => {
     if (!document.hidden && Date.now() - heard > SILENCE_MS) {
