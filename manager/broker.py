@@ -254,11 +254,15 @@ class ManagerBroker:
         return rates
 
     def stream_history(self, stream: str, *, age_s: int, step_s: int) -> list[tuple[float, float]]:
-        """Return when, in seconds since 1970, how much came on a stream a second."""
+        """Return when, in seconds since 1970, how much came on a stream a second.
+
+        Nothing of before the broker began: it counts from then, and shows zeros for what was.
+        """
+        since_s = self.management.up_since()
         found = self.management.exchange(names.exchange(stream), age_s=age_s, step_s=step_s)
         details = found.get("message_stats", {}).get("publish_in_details", {})
         samples = [(s["timestamp"] / 1000, s["sample"]) for s in details.get("samples", ())]
-        samples.sort()
+        samples = sorted(each for each in samples if each[0] > since_s)
         return [
             (later[0], max(0.0, (later[1] - sooner[1]) / (later[0] - sooner[0])))
             for sooner, later in pairwise(samples)

@@ -4,6 +4,7 @@ The only module that speaks it. Counts of messages lag by the broker's statistic
 bindings and consumers don't.
 """
 
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -101,8 +102,13 @@ class Management:
         return {item["name"]: item["definition"] for item in found}
 
     def nodes(self) -> list[dict[str, Any]]:
-        """Return each node of the broker: name, mem_alarm, disk_free_alarm."""
-        return list(self._get("/nodes?columns=name,mem_alarm,disk_free_alarm"))
+        """Return each node of the broker: name, mem_alarm, disk_free_alarm, uptime (in ms)."""
+        return list(self._get("/nodes?columns=name,mem_alarm,disk_free_alarm,uptime"))
+
+    def up_since(self) -> float:
+        """Return when the oldest node of the broker began, in seconds since 1970."""
+        uptimes_ms = [float(node.get("uptime", 0)) for node in self.nodes()]
+        return time.time() - max(uptimes_ms, default=0.0) / 1000
 
     def exchange_names(self) -> list[str]:
         """Return the name of each exchange."""

@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from manager.broker import ManagerBroker
+from streams import names
+from streams.broker import Session, topology
+from streams.message import Message
 from tests.deployment import Deployment, deployed
 from tests.eventually import eventually
 from tests.processes import sigkill
@@ -135,3 +139,23 @@ def until(collector: Collector, number: int) -> None:
     eventually(
         lambda: collector.different >= number, within_s=_OUT_S, what=f"{number} different outputs"
     )
+
+
+def test_the_rates_of_a_stream_begin_when_the_broker_began(own_node: BrokerNode) -> None:
+    with own_node.vhost() as settings:
+        looks = ManagerBroker(settings, lambda _key, _body: None)
+        before_s = looks.management.up_since()
+        own_node.kill()
+        own_node.start()
+        eventually(looks.management.alive)
+        since_s = looks.management.up_since()
+        assert before_s < since_s < time.time()
+        with Session(settings.need_amqp(), name="test") as session:
+            session.call(lambda channel: topology.declare_stream(channel, "s"))
+            session.publish(names.exchange("s"), Message(b"one"))
+
+        def history() -> list[tuple[float, float]]:
+            return looks.stream_history("s", age_s=600, step_s=10)
+
+        eventually(history, what="there are rates")
+        assert min(at_s for at_s, _ in history()) > since_s
