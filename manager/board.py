@@ -18,6 +18,8 @@ from streams.names import QueueRole
 
 #: Backlog unacknowledged included, and dead letters, of each operation.
 Depths = Mapping[str, tuple[int, int]]
+#: Of dead letters that go on coming is told no more often.
+_DEAD_S = 60.0
 #: At its launch a lease's end is ours, then the cloud's; so much less is no news.
 _LEASE_MOVED_S = 60.0
 #: What is behind a node's state.
@@ -81,6 +83,8 @@ class Board:
         self._clouds: Mapping[str, tuple[str, str]] = {}
         self._images: Mapping[str, tuple[str, str]] = {}
         self._meter = RateMeter()
+        #: how many dead letters were told of, or seen at first, and when that was told
+        self._dead: dict[str, tuple[int, float]] | None = None
 
     @property
     def is_replaying(self) -> bool:
@@ -111,6 +115,25 @@ class Board:
             for name, status in self.statuses.items()
             if name not in before or before[name].state is not status.state
         ]
+
+    def see_dead_letters(self, depths: Depths, *, now_s: float) -> list[Event]:
+        """Return an event for each operation that has more dead letters than were told of."""
+        told: list[Event] = []
+        never = float("-inf")
+        if self._dead is None:  # what was there before this manager began is no news
+            self._dead = {operation: (dead, never) for operation, (_, dead) in depths.items()}
+        before, self._dead = self._dead, {}
+        for operation, (_, dead) in depths.items():
+            known, at_s = before.get(operation, (0, never))
+            if dead > known and now_s - at_s < _DEAD_S:
+                self._dead[operation] = known, at_s
+                continue
+            if dead > known:
+                at_s = now_s
+                fields = {"more": dead - known, "dead_letters": dead}
+                told.append(Event("operation.dead-letters", operation, fields))
+            self._dead[operation] = dead, at_s
+        return told
 
     def see_nodes(self, nodes: Mapping[str, NodeState]) -> list[Event]:
         """Keep each node's state; return an event for each change."""

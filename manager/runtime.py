@@ -382,6 +382,7 @@ class Runtime:
         if not made.settled:
             return
         happened = with_causes(self._board.judge(made.verdicts, load), operations, self._view())
+        happened += self._board.see_dead_letters(load.depths, now_s=time.monotonic())
         happened += self._board.see_nodes({node.name: node.state for node in nodes})
         happened += self._board.see_machines(about.machines)
         happened += self._board.see_clouds(about)

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from streams import names
+from streams.broker import Session
+from streams.message import Message
 from tests.deployment import deployed
 from tests.embedded import ROOT
 from tests.rabbit import BrokerNode
@@ -50,7 +53,7 @@ def hook() -> Iterator[tuple[str, "queue.Queue[Any]"]]:
     server.server_close()
 
 
-def test_whoever_is_to_be_alerted_hears_of_an_operation_that_fails(
+def test_whoever_is_to_be_alerted_hears_of_what_fails(
     broker_node: BrokerNode, tmp_path: Path, hook: tuple[str, "queue.Queue[Any]"]
 ) -> None:
     (shown,) = _SHOWN.findall((ROOT / "docs" / "operating.md").read_text())
@@ -64,6 +67,14 @@ def test_whoever_is_to_be_alerted_hears_of_an_operation_that_fails(
         running.operation("broken", "in", "out", {"exec": "/no/such/program"}, demand="always")
         # Then the webhook hears why, though it was away at first
         event = hook[1].get(timeout=60)
+        # And when a message is given up
+        running.operation("picky", "in", "out", {"exec": "exit 3", "retries": 0}, demand="always")
+        running.until("running", "picky")
+        with Session(running.settings.need_amqp(), name="test") as session:
+            session.publish(names.exchange("in"), Message(b"one"))
+        given_up = hook[1].get(timeout=60)
+    assert (given_up["event"], given_up["operation"]) == ("operation.dead-letters", "picky")
+    assert (given_up["more"], given_up["dead_letters"]) == (1, 1)
     assert (event["event"], event["operation"]) == ("operation.state", "broken")
     assert event["to"] == "failed"
     assert event["reason"]

@@ -60,6 +60,7 @@ _DEEDS = {
     "changed": "was changed",
     "revoked": "was revoked",
     "purged": "was emptied",
+    "dead-letters": "gave messages up",
     "dead-letters-purged": "lost its dead letters",
     "redriven": "got dead letters again",
     "begun": "was begun",
@@ -82,7 +83,7 @@ _ROLES = {
     QueueRole.ARCHIVE: "the archive of",
 }
 #: Fields that say why, or that the sentence has already.
-_SAID = frozenset({"from", "to", "reason", "nodes", "wanted_by", "changes"})
+_SAID = frozenset({"from", "to", "reason", "nodes", "wanted_by", "changes", "more"})
 
 
 def told(event: Event) -> Told:
