@@ -8,7 +8,14 @@ from datetime import UTC, datetime
 from manager import events
 from manager.events import Event
 from manager.machines.model import Breaker, CloudRoom, MachineRecord, Phase, Seen
-from manager.model import ArchiveStatus, NodeState, Operation, OperationStatus, Operator
+from manager.model import (
+    ArchiveStatus,
+    NodeState,
+    Operation,
+    OperationState,
+    OperationStatus,
+    Operator,
+)
 from manager.rates import RateMeter, Rates, summed
 from manager.reconcile.verdicts import Verdict
 from manager.replays.state import UNFINISHED, ReplayState
@@ -219,19 +226,29 @@ class Board:
         backlog, dead = load.depths.get(name, (None, None))
         rate = load.rates.get(name)
         operators = tuple(load.operators.get(name, ()))
-        same = before is not None and before.state is verdict.state
         return OperationStatus(
             state=verdict.state,
             reason=verdict.reason,
             nodes=verdict.nodes,
             backlog_messages=backlog,
             dead_letters=dead,
-            since=before.since if same and before else datetime.now(UTC),
+            since=_since(before, verdict, operators),
             counters=summed([one.report for one in operators]),
             rate_in=rate.rate_in if rate else None,
             rate_out=rate.rate_out if rate else None,
             operators=operators,
         )
+
+
+def _since(
+    before: OperationStatus | None, verdict: Verdict, operators: Sequence[Operator]
+) -> datetime | None:
+    """Return since when an operation is in its state: it may be older than this manager."""
+    if before is not None and before.state is verdict.state:
+        return before.since
+    known = [one.since for one in operators if one.since]
+    begun = before is None and verdict.state is OperationState.RUNNING and known
+    return min(known) if begun else datetime.now(UTC)
 
 
 def _changed(
