@@ -14,6 +14,7 @@ from streams.broker import Channel, Session
 from streams.control import Counters, Heartbeat, LogLines, OperatorReport, OperatorState
 from streams.message import Message
 from tests.console.looking import HOSTILE, People, harm, must_fit, reach
+from tests.eventually import eventually
 from tests.manager.serving import Api
 
 UPPER = {"definition": {"name": "Upper", "application": "any", "exec": "tr [a-z] [A-Z]"}}
@@ -146,6 +147,35 @@ def test_a_large_drawing_can_still_be_read(filled: Api, people: People) -> None:
     page.goto(filled.url + "/?around=upper")
     expect(page.locator("#graph[data-nodes]")).to_be_visible()
     expect(tools).to_be_hidden()
+
+
+def test_the_page_scrolls_over_the_drawing_which_two_fingers_move(
+    filled: Api, people: People
+) -> None:
+    page = people.enter("/?around=upper", width=360)
+    page.set_viewport_size({"width": 360, "height": 700})
+    graph = page.locator("#graph")
+    expect(graph.locator("canvas").first).to_be_visible()
+    graph.hover()
+    zoom, at = _zoom(page), _scrolled(page)
+    page.mouse.wheel(0, 50)
+    eventually(lambda: _scrolled(page) == at + 50)
+    _touch(page, *([(180, 450 - 10 * step)] for step in range(10)))
+    eventually(lambda: _scrolled(page) > at + 100)
+    assert _zoom(page) == zoom
+    _touch(page, *([(180 - apart, 250), (180 + apart, 250)] for apart in (40, 60, 80)))
+    assert _zoom(page) == pytest.approx(2 * zoom)
+    page.mouse.move(180, 250)
+    page.keyboard.down("Control")
+    # a page that was scrolled just now isn't zoomed
+    eventually(lambda: _turn_wheel(page) < 2 * zoom)
+    page.keyboard.up("Control")
+    page.get_by_role("button", name="All of it").click()
+    box = graph.bounding_box()
+    assert box
+    # a tap leads to what is there
+    _touch(page, [(180, int(box["y"]) + 35)])
+    expect(page.get_by_role("heading", level=1)).to_have_text("Stream in")
 
 
 def test_changes_appear_by_themselves_in_all_browsers(filled: Api, people: People) -> None:
@@ -370,6 +400,29 @@ def _lengthen(api: Api, number: int) -> None:
     ends = {"input_stream": f"long{number}", "output_stream": f"long{number + 1}"}
     made = api.post("/api/operations/", {**OPERATION, "name": f"z{number}", **ends})
     assert made.status_code == 201
+
+
+def _zoom(page: Page) -> float:
+    return float(page.locator("#graph").get_attribute("data-zoom") or 0)
+
+
+def _turn_wheel(page: Page) -> float:
+    page.mouse.wheel(0, 10)
+    return _zoom(page)
+
+
+def _scrolled(page: Page) -> int:
+    return int(page.evaluate("window.scrollY"))
+
+
+def _touch(page: Page, *moves: list[tuple[int, int]]) -> None:
+    """Put fingers down at the first places, move them to the others, and lift them."""
+    screen = page.context.new_cdp_session(page)
+    screen.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    for number, fingers in enumerate((*moves, [])):
+        kind = "touchMove" if fingers and number else "touchEnd" if number else "touchStart"
+        points = [{"x": x, "y": y} for x, y in fingers]
+        screen.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
 
 def _take(channel: Channel) -> Any:

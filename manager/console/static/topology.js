@@ -40,10 +40,11 @@
       cols: Math.max(1, Math.floor(place.clientWidth / 220)) };
     const follow = { name: "dagre", rankDir: direction, nodeSep: 30, rankSep: direction === "LR" ? 70 : 45 };
     graph.layout({ ...(graph.edges().length ? follow : grid), fit: false }).run();
-    show(LEGIBLE);
+    tools.hidden = show(LEGIBLE) >= LEGIBLE;
   }
 
   // Show all of it, but nothing smaller than `least`: then it begins top left, and can be dragged.
+  // Returns the size in which all of it could be seen.
   function show(least) {
     const { x1, y1, w, h } = graph.elements().boundingBox();
     const most = Math.max(240, 0.6 * innerHeight);
@@ -54,13 +55,19 @@
     const left = Math.max(EDGE, (place.clientWidth - w * zoom) / 2);
     graph.viewport({ zoom, pan: { x: left - x1 * zoom, y: EDGE - y1 * zoom } });
     moved = false;
-    tools.hidden = whole >= LEGIBLE;
+    return whole;
+  }
+
+  // Somebody looks at a part of it: that stays, and there is a way back.
+  function wander() {
+    moved = true;
+    tools.hidden = false;
   }
 
   function enlarge(times) {
     const middle = { x: place.clientWidth / 2, y: place.clientHeight / 2 };
     graph.zoom({ level: graph.zoom() * times, renderedPosition: middle });
-    moved = true;
+    wander();
   }
 
   function draw(elements) {
@@ -76,7 +83,7 @@
     graph = cytoscape({ container: place, elements, style: style(),
       minZoom: 0.1, maxZoom: 3, autoungrabify: true });
     graph.on("viewport", () => { place.dataset.zoom = graph.zoom(); });
-    graph.on("dragpan pinchzoom scrollzoom", () => { moved = true; });
+    graph.on("dragpan scrollzoom", wander);
     graph.on("tap", "node", (tap) => {
       const there = tap.target.data("place");
       if (there) { window.location.assign(there); }
@@ -84,7 +91,29 @@
     place.dataset.nodes = graph.nodes().length;
     if (elements.length) { arrange(); }
     // who has moved it stays where they are
-    if (before) { graph.viewport(before); moved = true; }
+    if (before) { graph.viewport(before); wander(); }
+  }
+
+  // The page scrolls over the drawing, too: a wheel zooms with Ctrl only; one finger scrolls, two move
+  // and stretch the drawing. Cytoscape would take all of it. It hears of a tap as of a click.
+  let held = null;
+  function touched(touch) {
+    touch.stopPropagation();
+    const before = held;
+    held = touch.touches.length === 2 ? between(...touch.touches) : null;
+    if (held && touch.cancelable) { touch.preventDefault(); }
+    if (held && before) {
+      const { x, y, apart } = held;
+      graph.panBy({ x: x - before.x, y: y - before.y });
+      graph.zoom({ level: graph.zoom() * apart / before.apart, renderedPosition: { x, y } });
+      wander();
+    }
+  }
+
+  function between(one, other) {
+    const { left, top } = place.getBoundingClientRect();
+    return { x: (one.clientX + other.clientX) / 2 - left, y: (one.clientY + other.clientY) / 2 - top,
+      apart: Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY) };
   }
 
   async function renew() {
@@ -96,6 +125,13 @@
     const deed = { smaller: () => enlarge(0.8), larger: () => enlarge(1.25), whole: () => show(0) };
     deed[click.target.value]?.();
   });
+  // before Cytoscape, whose own are at the same place
+  for (const kind of ["touchstart", "touchmove", "touchend", "touchcancel"]) {
+    place.addEventListener(kind, touched, { capture: true, passive: false });
+  }
+  place.addEventListener("wheel", (turn) => {
+    if (!turn.ctrlKey) { turn.stopImmediatePropagation(); }
+  }, { capture: true, passive: true });
   document.body.addEventListener("look", () => renew().catch(() => {}));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => graph?.style(style()));
   addEventListener("resize", () => graph && graph.nodes().length && arrange());
