@@ -109,9 +109,9 @@ def _ends(made: Operation) -> Ends:
 
 
 def _collapsed(look: Look, wiring: Wiring, total: int) -> Part:
-    """Return each pipeline as one thing; those with failures first, then the large ones."""
+    """Return each pipeline as one thing: failures first, then dead letters, then the large ones."""
     found = [_summed(look, group) for group in wiring.groups]
-    found.sort(key=lambda p: (p.worst is not OperationState.FAILED, -p.operations, p.around))
+    found.sort(key=_urgency)
     hidden = max(0, len(found) - MOST)
     return Part({}, {}, total, {}, found[:MOST], hidden, wiring.lone)
 
@@ -127,6 +127,11 @@ def _summed(look: Look, group: Group) -> Pipeline:
     )
 
 
+def _urgency(one: Pipeline) -> tuple[bool, bool, int, str]:
+    failed = one.worst is OperationState.FAILED
+    return not failed, not one.dead_letters, -one.operations, one.around
+
+
 def _sum(values: Iterable[int | None]) -> int | None:
     known = [value for value in values if value is not None]
     return sum(known) if known else None
@@ -136,14 +141,20 @@ def _pipeline(one: Pipeline) -> dict[str, Any]:
     states = ", ".join(f"{one.states[s]} {s.value}" for s in SIGNS if s in one.states)
     told = [f"{one.around} …", f"{SIGNS[one.worst]} {states}"]
     told += [f"{numbers.count(one.backlog_messages)} waiting"] if one.backlog_messages else []
-    told += [f"{numbers.count(one.dead_letters)} dead letters"] if one.dead_letters else []
+    told += _dead(one.dead_letters)
     return _node(
         f"pipeline {one.around}",
         "pipeline",
         "\n".join(told),
         f"/?around={quote(one.around)}",
         state=one.worst.value,
+        dead=bool(one.dead_letters),
     )
+
+
+def _dead(letters: int | None) -> list[str]:
+    """Return what is said of dead letters: nothing, where there are none."""
+    return [f"✖ {numbers.count(letters)} dead letter{'s' * (letters > 1)}"] if letters else []
 
 
 def _stream(stream: StreamLook, more: int) -> list[dict[str, Any]]:
@@ -159,16 +170,20 @@ def _stream(stream: StreamLook, more: int) -> list[dict[str, Any]]:
 
 def _operation(operation: OperationLook, more: int) -> list[dict[str, Any]]:
     made, status = operation.made, operation.status
-    told = f"{SIGNS[status.state]} {_label(made.name, more)}\n{status.state.value}"
-    if status.dead_letters:
-        told += (
-            f"\n✖ {numbers.count(status.dead_letters)} dead letter{'s' * (status.dead_letters > 1)}"
-        )
+    told = [f"{SIGNS[status.state]} {_label(made.name, more)}", status.state.value]
+    told += _dead(status.dead_letters)
     waiting = status.backlog_messages
     said = f"{numbers.count(waiting)} waiting" if waiting else ""
     here, place = f"operation {made.name}", f"/operations/{made.name}/"
     return [
-        _node(here, "operation", told, place, state=status.state.value),
+        _node(
+            here,
+            "operation",
+            "\n".join(told),
+            place,
+            state=status.state.value,
+            dead=bool(status.dead_letters),
+        ),
         _edge(f"stream {made.input_stream}", here, status.rate_in, said),
         _edge(here, f"stream {made.output_stream}", status.rate_out, ""),
     ]
@@ -178,7 +193,7 @@ def _label(name: str, more: int) -> str:
     return f"{name} (+{more})" if more else name
 
 
-def _node(name: str, kind: str, label: str, place: str, **more: str) -> dict[str, Any]:
+def _node(name: str, kind: str, label: str, place: str, **more: str | bool) -> dict[str, Any]:
     return {"data": {"id": name, "kind": kind, "label": label, "place": place, **more}}
 
 

@@ -135,6 +135,16 @@ def test_the_drawing_has_nodes_edges_rates_and_what_waits() -> None:
     assert found["stream s0 > operation o0"]["label"] == "2/s\n7 waiting"
     assert found["out s1"]["label"] == "2 consumers"
     assert found["operation o0"]["place"] == "/operations/o0/"
+    assert not found["operation o0"]["dead"]
+
+
+def test_dead_letters_show_whatever_the_state_is() -> None:
+    look = _look(1)
+    status = replace(look.operations["o0"].status, dead_letters=1)
+    bitten = replace(look, operations={"o0": replace(look.operations["o0"], status=status)})
+    found = {e["data"]["id"]: e["data"] for e in elements(part_of(bitten, ""))}["operation o0"]
+    assert found["label"] == "● o0\nrunning\n✖ 1 dead letter"
+    assert (found["state"], found["dead"]) == ("running", True)
 
 
 def test_of_too_much_the_neighbourhood_of_one_thing_is_drawn() -> None:
@@ -151,17 +161,19 @@ def test_of_too_much_the_neighbourhood_of_one_thing_is_drawn() -> None:
     assert part_of(look, "nothing like that").streams == {}
 
 
-def test_of_too_much_each_pipeline_is_one_and_failures_come_first() -> None:
+def test_of_too_much_each_pipeline_is_one_and_what_went_wrong_comes_first() -> None:
     looks = [_look(2, prefix=f"p{number:03}-") for number in range(150)]
     streams = {name: s for look in looks for name, s in look.streams.items()}
     operations = {name: o for look in looks for name, o in look.operations.items()}
     broken = operations["p077-o1"]
     failed = replace(broken.status, state=OperationState.FAILED, dead_letters=3)
     operations["p077-o1"] = replace(broken, status=failed)
+    bitten = operations["p140-o0"]
+    operations["p140-o0"] = replace(bitten, status=replace(bitten.status, dead_letters=1))
     streams["alone"] = StreamLook("alone", "ada", 0)
     part = part_of(Look(streams, operations), "")
     assert (len(part.pipelines), part.hidden_pipelines, part.lone) == (MOST, 150 - MOST, 1)
-    assert part.pipelines[0].around == "p077-s0"
+    assert [each.around for each in part.pipelines[:3]] == ["p077-s0", "p140-s0", "p000-s0"]
     assert part.pipelines[0].states == {OperationState.FAILED: 1, OperationState.RUNNING: 1}
     drawn = [e["data"] for e in elements(part)]
     assert len(drawn) == MOST
@@ -169,8 +181,10 @@ def test_of_too_much_each_pipeline_is_one_and_failures_come_first() -> None:
         "p077-s0 …",
         "✖ 1 failed, 1 running",
         "14 waiting",
-        "3 dead letters",
+        "✖ 3 dead letters",
     ]
+    assert drawn[0]["dead"]
+    assert not drawn[2]["dead"]
     assert drawn[0]["place"] == "/?around=p077-s0"
     assert part_of(Look(streams, operations), "p077-s0").operations.keys() == {"p077-o0", "p077-o1"}
 

@@ -25,6 +25,9 @@
       { selector: "node[kind='consumers']", style: { "border-style": "dashed" } },
       ...states.map((state) => ({ selector: `node[state='${state}']`, style: {
         "border-color": colour(`--${state}`), "border-width": state === "idle" ? 2 : 4 } })),
+      // what it does well doesn't hide what it couldn't do
+      { selector: "node[?dead]", style: {
+        "outline-width": 2, "outline-offset": 3, "outline-color": colour("--failed") } },
       { selector: "edge", style: {
         width: (edge) => width(edge.data("rate")), "curve-style": "bezier", label: "data(label)",
         "text-wrap": "wrap", color: text, "font-size": 11, "text-background-color": colour("--back"),
