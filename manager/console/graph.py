@@ -67,6 +67,13 @@ class Part:
         """Whether that is everything, one by one."""
         return len(self.streams) + len(self.operations) >= self.total
 
+    @property
+    def apart(self) -> Sequence[StreamLook]:
+        """The streams that no operation here takes or makes, and those that somebody consumes."""
+        made = [each.made for each in self.operations.values()]
+        wired = {each.input_stream for each in made} | {each.output_stream for each in made}
+        return [s for s in self.streams.values() if s.consumers or s.name not in wired]
+
 
 def part_of(look: Look, around: str) -> Part:
     """Return what is nearest to a thing, or to all that have that text in their name.

@@ -127,6 +127,13 @@ def test_the_drawing_leads_to_what_it_shows(filled: Api, people: People) -> None
     expect(page.get_by_role("listitem").filter(has_text="upper")).to_be_visible()
 
 
+def test_a_stream_without_an_operation_is_in_the_list(filled: Api, people: People) -> None:
+    filled.post("/api/streams/", {"name": "lone"})
+    page = people.enter("/?around=lone")
+    expect(page.locator(".paths li")).to_have_text(re.compile("lone"))
+    expect(page.locator(".paths").get_by_role("link", name="lone")).to_be_visible()
+
+
 def test_a_large_drawing_can_still_be_read(filled: Api, people: People) -> None:
     for number in range(8):
         _lengthen(filled, number)

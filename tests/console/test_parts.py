@@ -147,6 +147,15 @@ def test_dead_letters_show_whatever_the_state_is() -> None:
     assert (found["state"], found["dead"]) == ("running", True)
 
 
+def test_streams_without_an_operation_are_told_of_beside_those_that_are_consumed() -> None:
+    look = _look(1)
+    streams = {**look.streams, "alone": StreamLook("alone", "ada", 0)}
+    streams["s1"] = replace(streams["s1"], consumers=1)
+    look = replace(look, streams=streams)
+    assert [stream.name for stream in part_of(look, "").apart] == ["s1", "alone"]
+    assert [stream.name for stream in part_of(look, "alone").apart] == ["alone"]
+
+
 def test_of_too_much_the_neighbourhood_of_one_thing_is_drawn() -> None:
     look = _look(500)
     assert part_of(_look(5), "").whole
