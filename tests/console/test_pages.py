@@ -134,6 +134,14 @@ def test_a_stream_without_an_operation_is_in_the_list(filled: Api, people: Peopl
     expect(page.locator(".paths").get_by_role("link", name="lone")).to_be_visible()
 
 
+def test_a_search_without_a_hit_says_so(filled: Api, people: People) -> None:
+    page = people.enter()
+    page.goto(filled.url + "/?around=nonsense")
+    expect(page.locator("#live")).to_contain_text("Nothing has “nonsense” in its name")
+    expect(page.locator("#graph")).to_be_hidden()
+    expect(page.locator("#live")).not_to_contain_text("neighbours")
+
+
 def test_a_large_drawing_can_still_be_read(filled: Api, people: People) -> None:
     for number in range(8):
         _lengthen(filled, number)
