@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from manager.console import numbers
 from manager.console.feed import Look, OperationLook, StreamLook
-from manager.console.wiring import Ends, Group, Thing, Wiring, wiring_of
+from manager.console.wiring import Ends, Group, Thing, Wiring, along, wiring_of
 from manager.model import Operation, OperationState
 
 #: More things at once can't be read: then each pipeline is one, or somebody chooses where to look.
@@ -83,14 +83,15 @@ def part_of(look: Look, around: str) -> Part:
     names = tuple(name for name in look.streams if not name.startswith("streamboss."))
     total = len(names) + len(look.operations)
     if not around and total <= MOST:
-        return Part({name: look.streams[name] for name in names}, look.operations, total, {})
+        streams = {name: look.streams[name] for name in names}
+        return Part(streams, _along(look, look.operations), total, {})
     wiring = wiring_of(names, tuple(_ends(each.made) for each in look.operations.values()))
     if not around:
         return _collapsed(look, wiring, total)
     near = wiring.near(around, MOST)
     return Part(
         {name: look.streams[name] for kind, name in near if kind == "stream"},
-        {name: look.operations[name] for kind, name in near if kind == "operation"},
+        _along(look, [name for kind, name in near if kind == "operation"]),
         total,
         {thing: more for thing in near if (more := len(set(wiring.beside[thing]) - near.keys()))},
     )
@@ -109,6 +110,11 @@ def elements(part: Part) -> list[dict[str, Any]]:
         for item in made
         if "source" not in item["data"] or {item["data"]["source"], item["data"]["target"]} <= there
     ]
+
+
+def _along(look: Look, operations: Iterable[str]) -> Mapping[str, OperationLook]:
+    ends = [_ends(look.operations[name].made) for name in sorted(operations)]
+    return {name: look.operations[name] for name in along(ends)}
 
 
 def _ends(made: Operation) -> Ends:

@@ -1,6 +1,6 @@
 """Which streams and operations hang together. Pure."""
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -66,6 +66,37 @@ def wiring_of(streams: tuple[str, ...], operations: tuple[Ends, ...]) -> Wiring:
         else:
             groups.append(_group(together, ends))
     return Wiring(beside, groups, lone)
+
+
+def along(operations: Sequence[Ends]) -> list[str]:
+    """Return operations as things flow: each after those that feed it, pipeline after pipeline.
+
+    In a circle it begins with the one that is met first.
+    """
+    makers, takers = defaultdict[str, list[Ends]](list), defaultdict[str, list[Ends]](list)
+    for each in reversed(operations):
+        makers[each.output_stream].append(each)
+        takers[each.input_stream].append(each)
+    placed, met = dict[str, None](), set[Ends]()
+
+    def place(one: Ends) -> None:
+        """Place one, after those that feed it; what is met again on the way there is a circle."""
+        if one not in met:
+            met.add(one)
+            for feeder in reversed(makers[one.input_stream]):
+                place(feeder)
+            placed[one.operation] = None
+
+    # the last is looked at first: what takes an output before what else hangs on the same streams
+    waiting, followed = list(reversed(operations)), set[Ends]()
+    while waiting:
+        one = waiting.pop()
+        if one not in followed:
+            followed.add(one)
+            place(one)
+            waiting += makers[one.output_stream] + makers[one.input_stream]
+            waiting += takers[one.input_stream] + takers[one.output_stream]
+    return list(placed)
 
 
 def _neighbours(streams: Iterable[str], operations: Iterable[Ends]) -> Neighbours:

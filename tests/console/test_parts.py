@@ -14,6 +14,7 @@ from manager.console.feed import Look, OperationLook, StreamLook
 from manager.console.graph import MOST, elements, part_of
 from manager.console.shown import TEXT_CHARACTERS, How, as_json, shown, shown_letter, visible
 from manager.console.tables import PAGE_ROWS, Asked, rows
+from manager.console.wiring import Ends, along
 from manager.model import Archive, DeadLetter, Operation, OperationState, OperationStatus, Tally
 from manager.replays.request import Position, ReplayRequest
 from manager.replays.state import Progress, Replay, ReplayState
@@ -154,6 +155,44 @@ def test_streams_without_an_operation_are_told_of_beside_those_that_are_consumed
     look = replace(look, streams=streams)
     assert [stream.name for stream in part_of(look, "").apart] == ["s1", "alone"]
     assert [stream.name for stream in part_of(look, "alone").apart] == ["alone"]
+
+
+@pytest.mark.parametrize(
+    ("wires", "told"),
+    [
+        ({"a": "3>4", "b": "1>2", "c": "2>3"}, "bca"),
+        # one pipeline after the other
+        ({"a": "1>2", "b": "7>8", "c": "2>3", "d": "8>9"}, "acbd"),
+        # a way that parts, and what follows on each side of it
+        ({"a": "1>2", "b": "2>3", "c": "2>4", "d": "3>5", "e": "4>6"}, "abdce"),
+        # ways that meet: first all that feeds
+        ({"a": "2>3", "b": "1>2", "c": "0>2", "x": "8>9"}, "bcax"),
+        ({"a": "1>2", "b": "2>4", "c": "4>5", "d": "2>3", "e": "3>4"}, "abdec"),
+        # what takes, or makes, the same stream
+        ({"a": "1>2", "b": "8>9", "c": "1>3", "d": "7>9"}, "acbd"),
+        # circles, small and large
+        ({"a": "1>1", "b": "3>2", "c": "2>3", "d": "1>2"}, "adbc"),
+        ({}, ""),
+    ],
+)
+def test_the_list_follows_the_flow(wires: dict[str, str], told: str) -> None:
+    operations = [Ends(name, *wire.split(">")) for name, wire in wires.items()]
+    assert "".join(along(operations)) == told
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=20))
+def test_an_operation_is_listed_once_and_after_those_that_feed_it(
+    wires: list[tuple[int, int]],
+) -> None:
+    # without circles: from a smaller number to a larger one
+    operations = [Ends(f"o{n}", str(min(wire)), str(max(wire) + 1)) for n, wire in enumerate(wires)]
+    told = along(operations)
+    assert sorted(told) == sorted(each.operation for each in operations)
+    at = {name: number for number, name in enumerate(told)}
+    for one in operations:
+        for other in operations:
+            if one.output_stream == other.input_stream:
+                assert at[one.operation] < at[other.operation]
 
 
 def test_of_too_much_the_neighbourhood_of_one_thing_is_drawn() -> None:
