@@ -31,11 +31,20 @@ def test_a_broker_that_is_away_is_shown_as_such_and_not_as_zeros(people: People)
     expect(events.locator("td").first).to_have_text(numbers.UNKNOWN)
 
 
-def test_an_empty_system_shows_the_commands_that_fill_it(people: People) -> None:
+def test_an_empty_system_shows_the_commands_that_fill_it(served: Api, people: People) -> None:
     page = people.enter("/")
     expect(page.locator("ol.commands li")).to_have_count(4)
     page.get_by_role("button", name="Copy the command streamboss consume out").click()
     assert page.evaluate("navigator.clipboard.readText()") == "streamboss consume out &"
+    # what is done already is no step any more
+    assert served.post("/api/process_definition/", UPPER).status_code == 201
+    newest = served.post("/api/process_definition/", UPPER).json()["id"]
+    page.reload()
+    expect(page.locator("ol.steps li")).to_have_count(2)
+    expect(page.locator("ol.commands li")).to_have_count(3)
+    expect(page.locator("ol.commands")).to_contain_text(f"create-operation upper {newest} in out")
+    page.get_by_role("link", name="Connect Upper between two streams").click()
+    expect(page.get_by_label("Program")).to_have_value(str(newest))
 
 
 def test_an_outage_is_told_above_the_drawing_and_goes_by_itself(
