@@ -164,6 +164,25 @@ def test_a_large_drawing_can_still_be_read(filled: Api, people: People) -> None:
     expect(tools).to_be_hidden()
 
 
+def test_names_break_where_they_are_joined_and_no_box_is_just_cut_off(
+    filled: Api, people: People
+) -> None:
+    names = {"name": "camera-north_publishes.to-every.other", "input_stream": "camera-north"}
+    names["output_stream"] = "a" * 60
+    after = {"name": "after", "input_stream": "a" * 60, "output_stream": "b" * 60}
+    for made in (names, after):
+        assert filled.post("/api/operations/", {**OPERATION, **made}).status_code == 201
+    page = people.enter("/?around=camera-north", width=1280)
+    expect(page.locator("#graph[data-nodes]")).to_be_visible()
+    pieces = page.evaluate(_PIECES)
+    told = ["○ camera-", "north_", "publishes.", "to-", "every.", "other\nidle"]
+    assert pieces["operation " + names["name"]] == told
+    assert [len(piece) for piece in pieces["stream " + "a" * 60]] == [24, 24, 12]
+    for width in range(1280, 620, -20):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert not 0.95 < page.evaluate(_SEEN) < 1, width
+
+
 def test_the_page_scrolls_over_the_drawing_which_two_fingers_move(
     filled: Api, people: People
 ) -> None:
@@ -459,6 +478,13 @@ def _send(broker: Session, page: Page, stream: str, body: bytes, kind: str) -> s
     return rows.first.locator("pre").inner_text()
 
 
+#: Between which pieces each thing's label may be broken.
+_PIECES = """() => Object.fromEntries(document.getElementById("graph")._cyreg.cy.nodes().map(
+  (node) => [node.id(), node.style("label").split("\u200b")]))"""
+#: How much of the drawing's width is seen, once it has followed the window's.
+_SEEN = """() => new Promise((tell) => requestAnimationFrame(() => requestAnimationFrame(() => {
+  const graph = document.getElementById("graph");
+  tell(graph.clientWidth / graph._cyreg.cy.elements().renderedBoundingBox().w); })))"""
 _PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154"
     "08d763f8cfc000000301010018dd8db00000000049454e44ae426082"

@@ -6,17 +6,21 @@
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const width = (rate) => Math.min(10, 1.5 + Math.log10(1 + rate) * 2);
   const tools = document.getElementById("graph-tools");
-  // below this its text can't be read; and the room around it
-  const LEGIBLE = 0.75, EDGE = 20;
+  // Below this its text can't be read well; but what is cut off by so little is rather made smaller.
+  const LEGIBLE = 0.75, NEARLY = 0.9;
+  const EDGE = 20;
   let graph = null, moved = false;
+
+  // A name may be broken after its - . _ and, where it has none, within: never before a lone last letter.
+  const breakable = (label) => label.replace(/[-._]|[^\s._-]{24}(?=[^\s._-]{4})/g, "$&\u200b");
 
   function style() {
     const text = colour("--text");
     const states = ["idle", "starting", "running", "lingering", "draining", "paused", "failed"];
     return [
       { selector: "node", style: {
-        label: "data(label)", "text-valign": "center", "text-wrap": "wrap", "text-max-width": 150,
-        "text-overflow-wrap": "anywhere", color: text, "font-size": 13, width: "label", height: "label",
+        label: (node) => breakable(node.data("label")), "text-valign": "center", "text-wrap": "wrap",
+        "text-max-width": 220, color: text, "font-size": 13, width: "label", height: "label",
         padding: 10, shape: "round-rectangle", "background-color": colour("--panel"),
         "border-width": 2, "border-color": colour("--line") } },
       { selector: "node[kind='stream']", style: {
@@ -43,22 +47,23 @@
       cols: Math.max(1, Math.floor(place.clientWidth / 220)) };
     const follow = { name: "dagre", rankDir: direction, nodeSep: 30, rankSep: direction === "LR" ? 70 : 45 };
     graph.layout({ ...(graph.edges().length ? follow : grid), fit: false }).run();
-    tools.hidden = show(LEGIBLE) >= LEGIBLE;
+    tools.hidden = show(LEGIBLE);
   }
 
   // Show all of it, but nothing smaller than `least`: then it begins top left, and can be dragged.
-  // Returns the size in which all of it could be seen.
+  // Returns whether all is seen.
   function show(least) {
     const { x1, y1, w, h } = graph.elements().boundingBox();
     const most = Math.max(240, 0.6 * innerHeight);
     const whole = Math.min((place.clientWidth - 2 * EDGE) / w, (most - 2 * EDGE) / h);
-    const zoom = Math.min(1.1, Math.max(least, whole));
+    const fits = whole >= NEARLY * least;
+    const zoom = fits ? Math.min(1.1, whole) : least;
     place.style.height = `${Math.min(most, h * zoom + 2 * EDGE + 2)}px`;
     graph.resize();
     const left = Math.max(EDGE, (place.clientWidth - w * zoom) / 2);
     graph.viewport({ zoom, pan: { x: left - x1 * zoom, y: EDGE - y1 * zoom } });
     moved = false;
-    return whole;
+    return fits;
   }
 
   // Somebody looks at a part of it: that stays, and there is a way back.
@@ -133,8 +138,8 @@
     place.addEventListener(kind, touched, { capture: true, passive: false });
   }
   place.addEventListener("wheel", (turn) => {
-    if (!turn.ctrlKey) { turn.stopImmediatePropagation(); }
-  }, { capture: true, passive: true });
+    if (turn.ctrlKey) { turn.preventDefault(); } else { turn.stopImmediatePropagation(); }
+  }, { capture: true, passive: false });
   document.body.addEventListener("look", () => renew().catch(() => {}));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => graph?.style(style()));
   addEventListener("resize", () => graph && graph.nodes().length && arrange());
