@@ -6,6 +6,7 @@
   const form = document.getElementById("definition");
   const count = document.getElementById("count");
   const shown = document.getElementById("document");
+  const refused = document.getElementById("refused");
   const touched = new Set(form.querySelector("[aria-invalid]") ? ["*"] : []);
   let timer = null;
   let asked = 0;
@@ -26,7 +27,9 @@
       if (wrong.length) { field.setAttribute("aria-invalid", "true"); } else { field.removeAttribute("aria-invalid"); }
     }
     const left = Object.keys(problems).length;
-    count.textContent = left ? `${left} field${left === 1 ? "" : "s"} to fill in or mend.` : "Nothing is wrong with it.";
+    // whether the program does what it should, no form can tell
+    count.textContent = left ? `${left} field${left === 1 ? "" : "s"} to fill in or mend.` : "Complete.";
+    if (refused) { refused.hidden = !left; }
   }
 
   async function check() {
