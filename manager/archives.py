@@ -10,6 +10,7 @@ from manager.model import Archive, ArchivePhase, ArchiveState, ArchiveStatus
 from streams import names
 from streams.access import S3Access
 from streams.errors import SettingsError
+from streams.message import Message
 from streams.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ class Place(Protocol):
 
     def stored_since(self, stream: str, since_us: int, *, most: int) -> list[tuple[int, int]]:
         """Return when each of `most` segments began, in us since 1970, and its bytes."""
+
+    def newest(self, key: str) -> Message:
+        """Return the last message of a segment."""
 
 
 class ArchivePlace:
@@ -85,6 +89,18 @@ class ArchivePlace:
 
         objects, bucket = self._reached()
         return list(stored_since(objects, bucket, stream, since_us, most=most))
+
+    def newest(self, key: str) -> Message:
+        """Return the last message of a segment, if that can be had in a moment.
+
+        Raises:
+            ConflictError: there is no bucket set, or the segment is too large.
+            ObjectError: it can't be fetched.
+            SegmentDamagedError: it can't be read.
+        """
+        from manager.replays.newest import newest  # noqa: PLC0415 - as above
+
+        return newest(*self._reached(), key)
 
     def _reached(self) -> "tuple[Objects, str]":
         try:

@@ -9,10 +9,11 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from manager.actions import definitions as actions
 from manager.console import definition_form as form_of
+from manager.console.numbers import size
 from manager.console.pages import HEADERS, fragment
 from manager.console.shown import Shown, shown_body
 from manager.console.visitor import Form, Here, Person
-from manager.errors import ConflictError, InvalidError
+from manager.errors import ConflictError, InvalidError, NotFoundError
 from manager.roles import must_make
 from manager.services import Services
 from streams.control import TRIAL_BYTES, TrialTold
@@ -44,20 +45,24 @@ def try_out(here: Here, person: Person, form: Form) -> HTMLResponse:
 
 @router.post("/sample/")
 def take_sample(here: Here, person: Person, form: Form) -> JSONResponse:
-    """Take the latest message that comes on a stream within a moment: a look, no demand."""
+    """Take the latest message that comes on a stream within a moment: a look, no demand.
+
+    Where none comes, it is the newest of the stream's archive.
+    """
     must_make(person.user)
     stream = form.get("sample_stream", "").strip()
     try:
-        message = _latest(here.services, stream)
+        message, said = _latest(here.services, stream)
         if len(message.body) > TRIAL_BYTES:
-            raise ConflictError(f"its message has {len(message.body)} bytes: {TRIAL_BYTES} at most")
+            has, most = size(len(message.body)), size(TRIAL_BYTES)
+            raise ConflictError(f"its message has {has}: {most} at most")
     except StreamsError as error:
         return JSONResponse({"problem": str(error)}, headers=HEADERS)
     try:
         told = {"sample": message.body.decode(), "as": "text"}
     except UnicodeDecodeError:
         told = {"sample": b64encode(message.body).decode(), "as": "base64"}
-    return JSONResponse(told, headers=HEADERS)
+    return JSONResponse({**told, "said": said}, headers=HEADERS)
 
 
 def _sample(form: dict[str, str]) -> tuple[bytes, str]:
@@ -78,7 +83,8 @@ def _shown(told: TrialTold, kind: str) -> list[Shown]:
     ]
 
 
-def _latest(services: Services, stream: str) -> Message:
+def _latest(services: Services, stream: str) -> tuple[Message, str]:
+    """Return a message, and where it comes from, in words."""
     services.store.get_stream(stream)
     if not _waiting.acquire(blocking=False):
         raise ConflictError("others wait for messages: try again soon")
@@ -88,9 +94,20 @@ def _latest(services: Services, stream: str) -> Message:
         while time.monotonic() < deadline_s:
             messages, _ = tap.take()
             if messages:
-                return messages[-1]
+                return messages[-1], "taken"
             time.sleep(_LOOK_S)
+        return _archived(services, stream)
     finally:
         tap.close()
         _waiting.release()
-    raise ConflictError(f"nothing came on stream {stream!r} within {_WAIT_S:g} s")
+
+
+def _archived(services: Services, stream: str) -> tuple[Message, str]:
+    nothing = f"nothing came on stream {stream!r} within {_WAIT_S:g} s"
+    try:
+        key = services.store.get_archive(stream).tally.last_key
+    except NotFoundError:
+        key = None
+    if key is None:
+        raise ConflictError(nothing)
+    return services.runtime.place.newest(key), f"{nothing}: taken is the newest of its archive"

@@ -79,4 +79,19 @@ def test_what_cannot_be_tried_says_what_to_do(with_node: Api, people: People) ->
     expect(page.locator("#tried")).to_contain_text("no node that is ready offers the application")
     page.get_by_label("or from stream").fill("in")
     page.get_by_label("or from stream").press("Enter")  # which doesn't register it
-    expect(page.locator("#tried")).to_contain_text("nothing came on stream 'in' within 5 s")
+    expect(page.locator("#tried")).to_have_text("nothing came on stream 'in' within 5 s")
+
+
+def test_sizes_are_said_as_people_read_them(
+    with_node: Api, people: People, broker: Session
+) -> None:
+    page = people.enter("/definitions/new/")
+    page.get_by_label("or from stream").fill("in")
+    page.get_by_role("button", name="Take its next message").click(no_wait_after=True)
+    tried = page.locator("#tried")
+    for _ in range(20):
+        broker.publish(names.exchange("in"), Message(bytes(103 * 1024)), mandatory=False)
+        page.wait_for_timeout(200)
+        if "waiting" not in tried.inner_text():
+            break
+    expect(tried).to_have_text("its message has 103 KiB: 64 KiB at most")

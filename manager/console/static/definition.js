@@ -75,7 +75,7 @@
   document.getElementById("sample-take").addEventListener("click", (click) => {
     ask(click.target, "waiting for a message …", async (tried) => {
       const told = await (await post(form.dataset.sample)).json();
-      tried.textContent = told.problem ?? "taken";
+      tried.textContent = told.problem ?? told.said;
       if (told.problem === undefined) {
         form.elements.sample.value = told.sample;
         form.elements.sample_as.value = told.as;
