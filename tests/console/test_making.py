@@ -1,5 +1,7 @@
 """Making streams and operations in the browser: the forms, and what is wrong with them."""
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -47,6 +49,8 @@ def test_a_stream_and_an_operation_are_made_in_the_browser(
     page.get_by_label("Name", exact=True).fill(f"upper-{width}")
     page.get_by_label("Takes from stream", exact=True).fill(f"made-{width}")
     page.get_by_label("Puts onto stream", exact=True).fill(f"new-{width}")
+    works = page.get_by_label("Works", exact=True)
+    expect(works).to_have_accessible_description(re.compile("in this console isn't consuming"))
     page.get_by_role("button", name="Create", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Operation upper-{width}")
     made = defined.get(f"/api/operations/upper-{width}/").json()
