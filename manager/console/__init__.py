@@ -6,12 +6,14 @@ touches SQL or AMQP. `visitor` says who looks, `pages` makes a page, `live` tell
 
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from manager.api.problems import STATUS, note_refusal
 from manager.console import (
@@ -111,8 +113,14 @@ def _mistyped(request: Request, _: Exception) -> Response:
 def _http(request: Request, error: Exception) -> Response:
     status = HTTPStatus(getattr(error, "status_code", HTTPStatus.INTERNAL_SERVER_ERROR))
     text = getattr(error, "detail", "")
-    missing = status is HTTPStatus.NOT_FOUND
-    return _problem(request, status, ["there is no such page" if missing else text])
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        if request.method == "GET":
+            # a form's address, asked for anew: the form is on a page above it
+            return RedirectResponse(quote(_above(request)), HTTPStatus.SEE_OTHER, HEADERS)
+        text = f"{request.method} isn't possible here"
+    if status is HTTPStatus.NOT_FOUND:
+        text = "there is no such page"
+    return _problem(request, status, [text])
 
 
 def _bug(request: Request, error: Exception) -> Response:
@@ -125,4 +133,15 @@ def _problem(request: Request, status: HTTPStatus, problems: list[str]) -> Respo
         person = visitor(request, request.app.state.console)
     except StreamsError:
         person = None
-    return page(request, "problem", person, status, title=status.phrase, problems=problems)
+    told = {"title": status.phrase, "problems": problems, "above": _above(request)}
+    return page(request, "problem", person, status, **told)
+
+
+def _above(request: Request) -> str:
+    """Return the nearest address above that shows a page."""
+    path = request.url.path.rstrip("/")
+    while path := path.rpartition("/")[0]:
+        scope = {**request.scope, "path": f"{path}/", "method": "GET"}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+            return f"{path}/"
+    return "/"

@@ -86,6 +86,31 @@ def test_who_may_only_look_is_offered_no_form(defined: Api, people: People) -> N
     expect(page.get_by_role("alert").last).to_contain_text("may only look")
 
 
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ("/users/boss/tokens/", "/users/boss/"),
+        ("/streams/of-forms/replays/", "/streams/of-forms/"),
+        ("/logout/", "/"),
+    ],
+)
+def test_the_address_of_a_form_leads_to_the_page_above(
+    defined: Api, people: People, asked: str, shown: str
+) -> None:
+    defined.post("/api/streams/", {"name": "of-forms"})
+    page = people.enter(asked)
+    assert page.url == defined.url + shown
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_where_something_is_wrong_the_way_back_is_offered(defined: Api, people: People) -> None:
+    page = people.enter("/operations/<no>/such/page/")
+    expect(page.get_by_role("alert").last).to_have_text("there is no such page")
+    page.goto(f"{defined.url}/streams/nowhere/")
+    page.get_by_role("link", name="Back to /streams/").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Streams")
+
+
 def _wrong(page: Page, label: str) -> str:
     """Return what is said to be wrong with a field, where screen readers find it."""
     field = page.get_by_label(label, exact=True)
