@@ -140,13 +140,16 @@ def change(request: Request, here: Here, person: Person, number: Id, form: Form)
 
 @router.get("/{number}/remove/")
 def ask_removal(request: Request, here: Here, person: Person, number: Id) -> Response:
-    """Ask before a definition is removed."""
+    """Ask before a definition is removed; of one in use, say by what."""
     found = _definition(here, person, number)
+    look = here.feed.look()
+    if users := users_of(look, number):
+        return page(request, "in_use", person, look=look, definition=found, users=users)
     return ask(
         request,
         person,
         question=f"Remove definition {number}, {found.definition.name}?",
-        loss=f"It is lost with its versions ({found.version}). One that an operation uses stays.",
+        loss=f"It is lost with its versions ({found.version}).",
         deed="Remove",
         command=f"streamboss remove-definition {number}",
     )

@@ -109,10 +109,20 @@ def test_versions_are_made_seen_by_others_and_gone_back_to(filled: Api, people: 
 def test_one_in_use_stays_and_another_goes(filled: Api, people: People) -> None:
     page = people.enter("/definitions/1/")
     page.get_by_role("link", name="Remove …").click()
-    page.get_by_role("button", name="Remove", exact=True).click()
-    expect(page.get_by_role("alert").last).to_contain_text("is used by operation 'upper'")
+    expect(page.get_by_text("An operation runs it: remove that first.")).to_be_visible()
+    expect(page.get_by_role("link", name="upper", exact=True)).to_be_visible()
+    assert page.get_by_role("button", name="Remove", exact=True).count() == 0
     number = filled.post("/api/process_definition/", UPPER).json()["id"]
     page.goto(f"{filled.url}/definitions/{number}/remove/")
+    # it comes into use while somebody is asked
+    used = {**OPERATION, "name": "late", "process_definition_id": number}
+    assert filled.post("/api/operations/", used).status_code == 201
+    page.get_by_role("button", name="Remove", exact=True).click()
+    expect(page.get_by_role("alert").last).to_contain_text("is used by operation 'late'")
+    filled.request("DELETE", "/api/operations/late/")
+    page.get_by_role("link", name=f"Back to /definitions/{number}/").click()
+    expect(page.get_by_text("No operation runs it.")).to_be_visible()
+    page.get_by_role("link", name="Remove …").click()
     page.get_by_role("button", name="Remove", exact=True).click()
     expect(page.get_by_role("status")).to_have_text(f"definition {number} removed")
 
