@@ -19,7 +19,7 @@ from manager.console.forms import MENDABLE, Filled, new_password, refused
 from manager.console.login import begin
 from manager.console.pages import ask, done, page
 from manager.console.visitor import Console, Form, Here, Person, Visitor
-from manager.errors import InvalidError
+from manager.errors import ConflictError, InvalidError
 from manager.model import Role
 from manager.people import StreamRights
 from manager.roles import must_be
@@ -94,8 +94,13 @@ def grant_buckets(request: Request, here: Here, person: Person, name: Name, form
 
 @router.post("/users/{name}/tokens/")
 def make_token(request: Request, here: Here, person: Person, name: Name, form: Form) -> Response:
-    """Make a token, and show it this once."""
+    """Make a token, and show it this once: the same form sent again makes no second one."""
+    must_be(person.user, name)
     try:
+        if form.get("newest", "") != _newest(here, name):
+            raise ConflictError(
+                "a token was made or revoked after this form was opened: no other one was made"
+            )
         label = checked(TokenBody, {"label": form.get("label", "").strip()}).label
         token = actions.create_token(here.services, person.user, name, label)
     except MENDABLE as error:
@@ -147,7 +152,13 @@ def _shown(here: Console, person: Visitor, name: str) -> dict[str, Any]:
         "place": place_of(person, name),
         "roles": [(role.value, role.value) for role in Role],
         "token": "",
+        "newest": _newest(here, name),
     }
+
+
+def _newest(here: Console, name: str) -> str:
+    """Return the id of a user's newest token."""
+    return next((token.id for token in reversed(here.services.store.list_tokens(name))), "")
 
 
 def _again(

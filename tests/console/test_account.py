@@ -32,6 +32,10 @@ def test_a_token_is_shown_once_logs_in_and_is_revoked(served: Api, people: Peopl
     token = page.get_by_role("status").locator("code").first.inner_text()
     assert obstacles(page) == []
     assert too_wide(page) <= 0
+    # the same form sent once more
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("no other one was made")
+    assert token not in page.content()
     row = page.get_by_role("row").filter(has_text="nightly")
     expect(row).to_contain_text("never")
     assert _with_token(served, token) == 200
