@@ -79,7 +79,8 @@ def redrive(
     """Give an operation its dead letters again, the chosen ones; return how many."""
     owned_operation(services, user, name)
     count = services.runtime.broker.redrive(name, limit, chosen)
-    note(services, user, "operation.redriven", name, messages=count)
+    if count:
+        note(services, user, "operation.redriven", name, messages=count)
     return count
 
 

@@ -37,8 +37,9 @@ def _part(before: _Number = None, since: _Number = None) -> Part:
     return Part(before, since)
 
 
-def _asked(kind: _Text = "", name: _Text = "", by: _Text = "") -> Asked:
-    return Asked(kind.strip(), name.strip(), by.strip())
+def _asked(kind: _Text = "", name: _Text = "", by: _Text = "", like: _Text = "") -> Asked:
+    """Return what is asked for: links mean a thing by its `name`, people type a part of it."""
+    return Asked(kind.strip(), name.strip(), by.strip(), like.strip())
 
 
 @router.get("/")
@@ -81,5 +82,5 @@ def export(here: Here, _: Person, asked: Annotated[Asked, Depends(_asked)]) -> S
 
 def _query(asked: Asked) -> str:
     """Return the filter as the beginning of a query."""
-    given = {"kind": asked.kind, "name": asked.name, "by": asked.by}
+    given = {"kind": asked.kind, "name": asked.name, "by": asked.by, "like": asked.like}
     return urlencode({name: text for name, text in given.items() if text})

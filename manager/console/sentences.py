@@ -62,7 +62,6 @@ _DEEDS = {
     "purged": "was emptied",
     "dead-letters": "gave messages up",
     "dead-letters-purged": "lost its dead letters",
-    "redriven": "got dead letters again",
     "begun": "was begun",
     "ended": "was ended",
     "paused": "was paused",
@@ -91,10 +90,19 @@ def told(event: Event) -> Told:
     what = event.event.partition(".")[2]
     if what in _STATES:
         return _state(event)
+    if what == "redriven":
+        return _redriven(event)
     verb = _DEEDS.get(what, what.replace("-", " "))
     more = _more(event.fields)
     pieces = (*_thing(event.kind, event.name), Piece(f" {verb}"), *more)
     return Told(pieces, _reason(event.fields), str(event.fields.get("state") or ""))
+
+
+def _redriven(event: Event) -> Told:
+    count = event.fields.get("messages")
+    letters = _counted("dead letter")(count) if count else (Piece("dead letters"),)
+    had = (Piece(" had "), *letters, Piece(" sent back to it"))
+    return Told((*_thing(event.kind, event.name), *had))
 
 
 def _state(event: Event) -> Told:

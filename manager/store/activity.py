@@ -20,11 +20,15 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which events: of a kind (`operation`, `operation.state`), a thing, a person; empty is any."""
+    """Which events: of a kind (`operation`, `operation.state`), a thing, a person; empty is any.
+
+    `like` is a part of a thing's name, in letters of either case.
+    """
 
     kind: str = ""
     name: str = ""
     by: str = ""
+    like: str = ""
 
     def narrow(self, query: Select[ActivityRow]) -> Select[ActivityRow]:
         """Return the query for these events alone."""
@@ -35,6 +39,8 @@ class Asked:
             )
         if self.name:
             query = query.where(ActivityRow.name == self.name)
+        if self.like:
+            query = query.where(ActivityRow.name.icontains(self.like, autoescape=True))
         return query.where(ActivityRow.by == self.by) if self.by else query
 
 

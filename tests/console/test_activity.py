@@ -51,6 +51,10 @@ def test_an_event_is_a_sentence_with_its_cause_and_links() -> None:
         (Event("node.renewed", "m-1", {"hours": 24.0}), "Node m-1 was renewed: for 24 hours"),
         (Event("operation.purged", "up", {"messages": 1}), "Operation up was emptied: 1 message"),
         (
+            Event("operation.redriven", "up", {"messages": 2}),
+            "Operation up had 2 dead letters sent back to it",
+        ),
+        (
             Event("operation.changed", "up", {"changes": {"demand": "paused"}}),
             "Operation up was changed: demand: paused",
         ),
@@ -110,8 +114,17 @@ def test_what_happens_appears_and_nothing_that_was_read_goes(filled: Api, people
 def test_it_is_narrowed_by_kind_thing_and_person_and_exported(filled: Api, people: People) -> None:
     page = people.enter("/activity/", user=filled.add_user("vera", Role.VIEWER))
     page.get_by_label("Kind").select_option("stream")
-    page.get_by_label("Name").fill("s007")
+    page.get_by_label("Name", exact=True).fill("S00")
     page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.locator(".events > li")).to_have_count(10)
+    expect(page.get_by_label("Name", exact=True)).to_have_value("S00")
+    page.get_by_label("Name", exact=True).fill("s_0")  # no sign stands for others
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.get_by_text("Nothing like that has happened.")).to_be_visible()
+    # links mean a whole name
+    page.goto(filled.url + "/activity/?kind=stream&name=s00")
+    expect(page.get_by_text("Nothing like that has happened.")).to_be_visible()
+    page.goto(filled.url + "/activity/?kind=stream&name=s007")
     expect(page.locator(".events > li")).to_have_count(1)
     expect(page.get_by_text("streamboss activity --kind stream --name s007")).to_be_visible()
     with page.expect_download() as download:

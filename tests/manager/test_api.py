@@ -273,6 +273,9 @@ def test_dead_letters_are_listed_redriven_and_purged(pipeline: Api, session: Ses
     assert pipeline.request("DELETE", path).json() == {"purged": 2}
     assert pipeline.post("/api/operations/op/purge/", None).json() == {"purged": 1}
     assert pipeline.request("POST", "/api/operations/op/redrive/").json() == {"redriven": 0}
+    # what changed nothing is no event
+    noted = pipeline.get("/api/activity/?kind=operation.redriven&name=op").json()["objects"]
+    assert [(event["messages"], event["by"]) for event in noted] == [(1, ADMIN[0])]
 
 
 def test_a_subscription_keeps_its_stream_until_it_is_removed(api: Api, session: Session) -> None:

@@ -268,7 +268,6 @@ DEEDS: tuple[tuple[str, str, Any, str], ...] = (
     ("POST /api/operations/", "", {"name": "did", **OPERATION}, "operation.created"),
     ("PATCH /api/operations/{name}/", "did", {"linger_s": 1}, "operation.changed"),
     ("POST /api/operations/{name}/purge/", "did", None, "operation.purged"),
-    ("POST /api/operations/{name}/redrive/", "did", {}, "operation.redriven"),
     (
         "DELETE /api/operations/{name}/dead-letters/",
         "did",
@@ -293,8 +292,13 @@ DEEDS: tuple[tuple[str, str, Any, str], ...] = (
     ("POST /api/streams/", "", {"name": "u"}, "stream.created"),
     ("DELETE /api/streams/{name}/", "u", None, "stream.removed"),
 )
-#: Take a machine and an agent: tests/console/test_nodes.py and tests/manager/test_trials.py.
-ELSEWHERE = {"POST /api/nodes/{name}/renew/", "POST /api/process_definition/try/"}
+#: Take a machine, an agent, and dead letters: tests/console/test_nodes.py,
+#: tests/manager/test_trials.py and tests/manager/test_api.py.
+ELSEWHERE = {
+    "POST /api/nodes/{name}/renew/",
+    "POST /api/process_definition/try/",
+    "POST /api/operations/{name}/redrive/",
+}
 
 
 def test_every_change_is_noted_with_who_made_it(world: World) -> None:
