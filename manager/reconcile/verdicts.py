@@ -59,14 +59,15 @@ def _wanted(
         failed = name in placement.failed
         state = OperationState.FAILED if failed else OperationState.STARTING
         return Verdict(state, placement.unplaced[name], where)
-    here = [
-        r for node in memory.nodes for r in said.get(node, ()) if r.revision == operation.revision
-    ]
+    runs = [r for node in memory.nodes for r in said.get(node, ())]
+    here = [r for r in runs if r.revision == operation.revision]
     for said_state, state in _MEANS:
         found = [r for r in here if r.state is said_state]
         if found:
             return Verdict(state, found[0].reason, where)
     reason = "starts on " + ", ".join(sorted(memory.nodes))
+    if len(here) < len(runs):  # what runs is of another revision
+        reason = f"definition {operation.process_definition_id} changed: {reason}"
     if any(must_wait(operation, memory, node, said) for node in memory.nodes):
         reason += ", when what was taken is finished on " + ", ".join(sorted(memory.draining))
     return Verdict(OperationState.STARTING, reason, where)

@@ -158,6 +158,23 @@ def test_an_operation_that_is_stopped_drains_and_says_so() -> None:
     assert scene.look().verdicts["up"].reason == "stopped by a person"
 
 
+def test_what_starts_anew_with_another_version_of_its_definition_says_so() -> None:
+    scene = Scene([operation("up", "a", "b")], consumed={"b"})
+    assert scene.look().verdicts["up"].reason == "starts on n1"
+    scene.operations = [replace(scene.operations[0], revision=2)]
+    verdict = scene.look(obey=False).verdicts["up"]
+    assert verdict.state is OperationState.STARTING
+    assert verdict.reason == "definition 1 changed: starts on n1"
+    # what still drains, of the same revision, is no change
+    draining = (
+        scene.nodes[0]
+        .reports[0]
+        .model_copy(update={"revision": 2, "state": OperatorState.DRAINING})
+    )
+    scene.nodes = [replace(scene.nodes[0], reports=(draining,))]
+    assert scene.look(obey=False).verdicts["up"].reason == "starts on n1"
+
+
 def test_a_new_manager_takes_over_what_runs() -> None:
     scene = Scene(CHAIN, consumed={"d"}, nodes=[node("n1", slots=3), node("n2")])
     scene.states(2)
