@@ -71,6 +71,7 @@ class Agent:
     def __init__(self, served: Api, node: str) -> None:
         self._url, self._node = served.settings.need_amqp(), node
         self.cpu_percent = 37.2
+        self.works = True
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -102,7 +103,7 @@ class Agent:
             cores=2,
             memory_bytes=2**30,
             memory_total_bytes=4 * 2**30,
-            operators=(report,),
+            operators=(report,) if self.works else (),
         )
         return Message(control.encode(beat))
 
@@ -233,6 +234,25 @@ def test_a_machine_is_drained_resumed_and_ended_by_who_may(
     page.goto(f"{served.url}/activity/?name={node}")
     expect(page.locator(".events > li").first).to_contain_text("is ended (moto), was ending")
     expect(page.locator(".events > li").filter(has_text="without draining")).to_contain_text("boss")
+
+
+def test_a_node_that_has_finished_says_that_it_is_drained(served: Api, people: People) -> None:
+    served.post("/api/nodes/", {"name": "plain"})
+    agent = Agent(served, "plain")
+    agent.begin()
+    try:
+        page = people.enter("/nodes/")
+        page.get_by_role("link", name="plain").click()
+        expect(page.get_by_text("Its agent started")).to_be_visible()
+        page.get_by_role("button", name="Drain", exact=True).click()
+        expect(page.locator(".state")).to_contain_text("a person wants it to take nothing new")
+        agent.works = False
+        expect(page.locator(".state")).to_contain_text("drained: it takes nothing new")
+        page.goto(f"{served.url}/nodes/")
+        row = page.get_by_role("row").filter(has=page.get_by_role("link", name="plain"))
+        expect(row).to_contain_text("drained: it takes nothing new")
+    finally:
+        agent.end()
 
 
 def test_a_node_added_by_hand_is_removed_with_what_that_means(served: Api, people: People) -> None:
