@@ -109,6 +109,13 @@ def test_who_guesses_has_to_wait(http: httpx.Client, served: Api) -> None:
     assert re.search(r"try again in \d+ s", answer.text)
 
 
+def test_who_mistyped_types_only_the_password_anew(http: httpx.Client) -> None:
+    assert re.search(r'name="name"[^>]* autofocus', http.get("/login/").text)
+    refused = log_in(http, ("ned", "wrong")).text
+    assert re.search(r'name="password"[^>]* autofocus', refused)
+    assert refused.count("autofocus") == 1
+
+
 def test_an_api_takes_no_cookie(http: httpx.Client) -> None:
     assert http.get("/api/streams/").status_code == 401
     assert http.get("/nothing/").status_code in {303, 404}

@@ -69,6 +69,12 @@ def test_a_form_comes_back_with_what_is_wrong_beside_each_field(
     assert "use A-Z" in _wrong(page, "Name")
     assert "must differ from input_stream" in _wrong(page, "Puts onto stream")
     assert _wrong(page, "Takes from stream") == ""
+    expect(page.get_by_label("Name", exact=True)).to_be_focused()
+    page.get_by_label("Name", exact=True).fill("well")
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page.get_by_label("Puts onto stream", exact=True)).to_be_focused()
+    page.get_by_label("Name", exact=True).fill("no spaces <b>")
+    page.get_by_role("button", name="Create", exact=True).click()
     expect(page.get_by_label("Name", exact=True)).to_have_value("no spaces <b>")
     expect(page.get_by_label("Program", exact=True)).to_have_value("1")
     assert obstacles(page) == []

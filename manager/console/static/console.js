@@ -110,5 +110,7 @@
   }
   document.addEventListener("input", (typed) => typed.target.form && follow(typed.target.form));
   for (const form of document.forms) { follow(form); }
+  // a form that was refused goes on where there is something to mend
+  document.querySelector("main [aria-invalid]")?.focus();
   listen();
 })();
