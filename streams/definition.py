@@ -82,14 +82,14 @@ class ProcessDefinition(_Strict):
     What describes a field is help for whoever fills in a form.
     """
 
-    name: Annotated[str, Field(min_length=1, max_length=200, description="for people")]
+    name: Annotated[str, Field(min_length=1, max_length=200, description="what people find it by")]
     application: Annotated[
         str,
         Field(
             min_length=1,
             max_length=100,
             description="what a machine must offer to run it: an appliance, or NAME@HASH for one"
-            " image of it; where machines offer any, a name of your choice",
+            " image of it; machines that offer 'any' run it under any name",
         ),
     ]
     exec: Annotated[

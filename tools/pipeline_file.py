@@ -40,7 +40,7 @@ class WantedOperation(OperationOptions):
             raise ValueError(f"output_stream: {EVENTS_STREAM!r} is the manager's own")
         if self.output_stream == self.input_stream:
             raise ValueError(
-                f"output_stream: must differ from input_stream ({self.input_stream!r}):"
+                f"output_stream: must differ from its input stream ({self.input_stream!r}):"
                 " it would feed itself"
             )
         return self

@@ -156,7 +156,9 @@ def _stream_problems(values: Any) -> list[str]:
     if target == EVENTS_STREAM:
         return [f"output_stream: {target!r} is the manager's own"]
     if isinstance(source, str) and source == target:
-        return [f"output_stream: must differ from input_stream ({source!r}): it would feed itself"]
+        return [
+            f"output_stream: must differ from its input stream ({source!r}): it would feed itself"
+        ]
     return []
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from manager.console.forms import number
+from manager.console.numbers import size
 from manager.errors import InvalidError
 from streams.definition import ProcessDefinition
 from streams.errors import DefinitionError
@@ -109,13 +110,19 @@ def definition_of(form: Mapping[str, str]) -> ProcessDefinition:
 
 
 def unusual(definition: ProcessDefinition) -> list[tuple[Field, str]]:
-    """Return what isn't as by default, but for what everybody fills in."""
+    """Return what isn't as by default in words, but for what everybody fills in."""
     texts = filled_with(definition)
     return [
-        (field, texts[field.name])
+        (field, in_words(field.name, texts[field.name]))
         for field in FIELDS
         if field.name not in FIRST and texts[field.name] != field.given
     ]
+
+
+def in_words(name: str, text: str) -> str:
+    """Return what a field holds; of bytes also how much that is."""
+    is_size = name.endswith("_bytes") and text.isdecimal()
+    return f"{text} ({size(int(text))})" if is_size else text
 
 
 def _fields(
@@ -132,7 +139,7 @@ def _fields(
             name=f"{prefix}{name}",
             label=f"{above}{label}",
             kind=_kind(shape),
-            hint=_hint(told, _kind(shape), nullable=nullable),
+            hint=_hint(name, told, _kind(shape), nullable=nullable),
             given="",
             nullable=nullable,
             required=name in schema.get("required", ()),
@@ -145,8 +152,8 @@ def _fields(
 def _label(name: str, told: Mapping[str, Any]) -> str:
     """Return the title that the model gives; it names a field that has none by itself."""
     words = name.replace("_", " ")
-    title = str(told.get("title", words))
-    return words.capitalize() if title.lower() == words and title.istitle() else title
+    title = str(told.get("title", ""))
+    return title if title and title.lower() != words else words.capitalize()
 
 
 def _shape(told: Mapping[str, Any], defs: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -173,14 +180,14 @@ def _choices(shape: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(map(str, shape.get("enum", ())))
 
 
-def _hint(told: Mapping[str, Any], kind: Kind, *, nullable: bool) -> str:
+def _hint(name: str, told: Mapping[str, Any], kind: Kind, *, nullable: bool) -> str:
     how = {"lines": "one on each line; [] is none at all", "pairs": "NAME=value, one on each line"}
     said = [told.get("description", ""), how.get(kind, "")]
     default = told.get("default")
     if nullable and default is not None:
         said.append("empty: none")
     elif default not in (None, "") and kind == "number":
-        said.append(f"empty: {default}")
+        said.append(f"empty: {in_words(name, str(default))}")
     return "; ".join(filter(None, said))
 
 

@@ -24,6 +24,14 @@ def test_each_field_of_the_model_is_in_the_form_with_help() -> None:
     assert [field.name for field in FIELDS if not field.hint] == []
 
 
+def test_labels_are_written_alike_and_sizes_are_in_words() -> None:
+    assert [field.label for field in FIELDS if not field.label[0].isupper()] == []
+    hints = {field.name: field.hint for field in FIELDS}
+    assert hints["max_output_bytes"].endswith("empty: 1073741824 (1.0 GiB)")
+    definition = ProcessDefinition(**NEEDED, max_output_bytes=64 * 1024, retries=100)
+    assert [text for _, text in unusual(definition)] == ["100", "65536 (64 KiB)"]
+
+
 def test_what_everybody_fills_in_is_enough() -> None:
     assert definition_of({**given(), **NEEDED}) == ProcessDefinition(**NEEDED)
     assert definition_of(NEEDED) == ProcessDefinition(**NEEDED)

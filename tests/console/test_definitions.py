@@ -131,7 +131,7 @@ def test_everybody_sees_their_own_and_who_only_looks_makes_none(
     filled: Api, people: People
 ) -> None:
     page = people.enter("/definitions/", user=filled.add_user("vera", Role.VIEWER))
-    expect(page.get_by_text("No definition.")).to_be_visible()
+    expect(page.get_by_text("You have no definition of your own.")).to_be_visible()
     assert page.get_by_role("link", name="New definition").count() == 0
     for path, said in (("new/", "may only look"), ("1/", "no process definition 1")):
         page.goto(f"{filled.url}/definitions/{path}")

@@ -67,7 +67,7 @@ def test_a_form_comes_back_with_what_is_wrong_beside_each_field(
     page.get_by_role("button", name="Create", exact=True).click()
     expect(page.get_by_role("alert").first).to_contain_text("Nothing was done")
     assert "use A-Z" in _wrong(page, "Name")
-    assert "must differ from input_stream" in _wrong(page, "Puts onto stream")
+    assert "must differ from its input stream" in _wrong(page, "Puts onto stream")
     assert _wrong(page, "Takes from stream") == ""
     expect(page.get_by_label("Name", exact=True)).to_be_focused()
     page.get_by_label("Name", exact=True).fill("well")

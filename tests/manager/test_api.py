@@ -158,7 +158,7 @@ def test_everything_wrong_with_an_operation_is_said_at_once(api: Api) -> None:
     for line in (
         "name: operation name 'no good'",
         "process_definition_id: there is no process definition 7",
-        "output_stream: must differ from input_stream",
+        "output_stream: must differ from its input stream",
         "linger_s: ",
         "instances: max must be at least min",
         "colour: unknown field",

@@ -184,7 +184,7 @@ REFUSED = [
     (
         "operations: [{name: o, definition: d, input_stream: a, output_stream: a}, {name: .x}]",
         [
-            "operations.'o': output_stream: must differ from input_stream ('a')",
+            "operations.'o': output_stream: must differ from its input stream ('a')",
             "operations.'.x'.name: operation name '.x'",
             "operations.'.x'.definition: is missing",
         ],
