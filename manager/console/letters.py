@@ -25,15 +25,22 @@ def show(request: Request, here: Here, person: Person, name: Name, asked: AskedT
     """Show the first ones; to a page that has them already, nothing."""
     look = here.feed.look()
     operation = operation_of(look, name)
-    # to read them all again is work for the broker: a page says how many it has
-    known, count = request.query_params.get("known"), operation.status.dead_letters
-    if count is not None and known == str(min(count, LISTED)):
+    known = request.query_params.get("known")
+    if known is not None and known == _count(here, name):
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=HEADERS)
     found = _letters(here, name)
     table = rows(found or (), asked, text=lambda d: f"{d.reason}\n{d.stderr}", orders={})
     return page(
         request, "letters", person, look=look, operation=operation, table=table, found=found
     )
+
+
+def _count(here: Here, name: str) -> str | None:
+    """Return how many would be shown: that is less work for the broker than to read them all."""
+    try:
+        return str(min(LISTED, here.services.runtime.broker.depth(names.dead_queue(name))))
+    except BrokerError:
+        return None
 
 
 def _letters(here: Here, name: str) -> Sequence[DeadLetter] | None:

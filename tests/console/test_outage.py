@@ -68,14 +68,14 @@ def test_an_outage_is_told_above_the_drawing_and_goes_by_itself(
         expect(graph).to_have_attribute("data-nodes", "3")
         expect(bar).to_have_count(0)
         page.evaluate("document.querySelector('#graph canvas').dataset.kept = ''")
-        laid["broker"].cut("stall", 0)
+        laid["broker"].server = ("127.0.0.1", 1)
         laid["broker"].reset()
         expect(bar).to_contain_text("The broker doesn't answer")
         told, drawn = bar.bounding_box(), graph.bounding_box()
         assert told
         assert drawn
         assert told["y"] + told["height"] <= drawn["y"]
-        laid["broker"].mend()
+        laid["broker"].server = ("127.0.0.1", port)
         expect(bar).to_have_count(0)
         # what is around it came anew, the drawing stayed
         expect(graph.locator("canvas[data-kept]")).to_be_visible()

@@ -301,6 +301,7 @@ def test_a_test_message_is_published_and_seen(filled: Api, people: People) -> No
     watching = people.enter("/streams/dreams/")
     expect(watching.locator("#tail-state")).to_have_text("live")
     page = people.enter("/streams/dreams/")
+    expect(page.locator("#tail-state")).to_have_text("live")
     page.get_by_label("Message", exact=True).fill("grüße")
     page.get_by_role("button", name="Publish", exact=True).click()
     # to look isn't to collect
@@ -363,7 +364,9 @@ def test_a_dead_letter_of_any_kind_harms_nobody(
         # a foreign client's ids and kinds may be anything, too
         letter = Message(body, HOSTILE, kind, headers=headers)
         broker.publish("operations.dead", letter, routing_key="harmed")
-    page = people.enter("/operations/harmed/dead-letters/", width=360)
+    page = people.enter("/operations/", width=360)
+    expect(page.get_by_role("link", name="harmed", exact=True)).to_be_visible()
+    page.goto(f"{filled.url}/operations/harmed/dead-letters/")
     expect(page.locator(".letters > li")).to_have_count(4)
     must_fit(page, f"{filled.url}/operations/harmed/dead-letters/")
     expect(page.locator(".letters > li").first).to_contain_text("48 MiB")
