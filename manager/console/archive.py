@@ -175,7 +175,7 @@ def _must_be(here: Here, onto: str) -> None:
 
 def _shown(here: Here, name: str) -> dict[str, Any]:
     """Return what the page shows."""
-    look = here.feed.look()
+    look = here.feed.look(name)
     archive = look.archives.get(name)
     found = here.services.store.page_replays(stream=name, limit=_REPLAYS, offset=0)
     made = archive.made if archive else None

@@ -90,12 +90,19 @@ class Feed:
         self._idle: dict[str, StreamLook] = {}
         self._idle_up = False
 
-    def look(self) -> Look:
-        """Return the latest picture.
+    def look(self, about: str = "") -> Look:
+        """Return the latest picture; a new one if it lacks what a page is about: it's just made.
 
         Raises:
             StoreUnavailableError: there is none without the store.
         """
+        look = self._latest()
+        if about and about not in look.streams and about not in look.operations:
+            self.renew()
+            look = self._latest()
+        return look
+
+    def _latest(self) -> Look:
         with self._lock:
             began_s = time.monotonic()
             if began_s >= self._until_s:

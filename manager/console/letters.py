@@ -23,7 +23,7 @@ router = APIRouter(prefix="/operations/{name}/dead-letters")
 @router.get("/")
 def show(request: Request, here: Here, person: Person, name: Name, asked: AskedTable) -> Response:
     """Show the first ones; to a page that has them already, nothing."""
-    look = here.feed.look()
+    look = here.feed.look(name)
     operation = operation_of(look, name)
     known = request.query_params.get("known")
     if known is not None and known == _count(here, name):
@@ -65,7 +65,7 @@ def redrive(here: Here, person: Person, name: Name, form: Form) -> Response:
 @router.get("/purge/")
 def ask_purge(request: Request, here: Here, person: Person, name: Name) -> Response:
     """Ask before they are thrown away."""
-    operation_of(here.feed.look(), name)
+    operation_of(here.feed.look(name), name)
     dead = here.services.runtime.broker.depth(names.dead_queue(name))
     return ask(
         request,

@@ -44,7 +44,7 @@ def show_all(request: Request, here: Here, person: Person, asked: AskedTable) ->
 @router.get("/{name}/")
 def show(request: Request, here: Here, person: Person, name: Name) -> Response:
     """Show an operation."""
-    look = here.feed.look()
+    look = here.feed.look(name)
     operation, told = operation_of(look, name), _last_lines(here, name)
     return page(request, "operation", person, look=look, operation=operation, stderr=told)
 
@@ -75,7 +75,7 @@ def instances(here: Here, person: Person, name: Name, form: Form) -> Response:
 @router.get("/{name}/purge/")
 def ask_purge(request: Request, here: Here, person: Person, name: Name) -> Response:
     """Ask before what waits is thrown away."""
-    operation_of(here.feed.look(), name)
+    operation_of(here.feed.look(name), name)
     waiting = here.services.runtime.broker.depth(names.operation_queue(name))
     return ask(
         request,
@@ -97,7 +97,7 @@ def purge(here: Here, person: Person, name: Name, _: Form) -> Response:
 @router.get("/{name}/remove/")
 def ask_removal(request: Request, here: Here, person: Person, name: Name) -> Response:
     """Ask before an operation is removed."""
-    operation_of(here.feed.look(), name)
+    operation_of(here.feed.look(name), name)
     broker = here.services.runtime.broker
     waiting = broker.depth(names.operation_queue(name))
     dead = broker.depth(names.dead_queue(name))

@@ -41,7 +41,7 @@ def show_all(request: Request, here: Here, person: Person, asked: AskedTable) ->
 @router.get("/{name}/")
 def show(request: Request, here: Here, person: Person, name: Name) -> Response:
     """Show a stream: what comes, from whom, and where it goes."""
-    look = here.feed.look()
+    look = here.feed.look(name)
     return page(
         request,
         "stream",
@@ -58,7 +58,7 @@ def show(request: Request, here: Here, person: Person, name: Name) -> Response:
 @router.get("/{name}/rates/")
 def rates(here: Here, _: Person, name: Name) -> JSONResponse:
     """Return what came during the last ten minutes: pairs of milliseconds since 1970 and rate."""
-    stream_of(here.feed.look(), name)
+    stream_of(here.feed.look(name), name)
     found = here.services.runtime.broker.stream_history(name, age_s=_PAST_S, step_s=_STEP_S)
     return JSONResponse([[int(at_s * 1000), rate] for at_s, rate in found], headers=HEADERS)
 
@@ -98,7 +98,7 @@ def _published(here: Here, person: Person, name: str, form: Mapping[str, str]) -
 @router.get("/{name}/remove/")
 def ask_removal(request: Request, here: Here, person: Person, name: Name) -> Response:
     """Ask before a stream is removed that no operation uses."""
-    look = here.feed.look()
+    look = here.feed.look(name)
     must_own(person.user, stream_of(look, name).owner, f"stream {name!r}")
     made = [operation.made for operation in look.operations.values()]
     if users := sorted(o.name for o in made if name in {o.input_stream, o.output_stream}):

@@ -58,7 +58,7 @@ class Wire:
 
     def reset(self) -> None:
         """Reset all connections."""
-        for line in self._lines:
+        for line in list(self._lines):  # each one that ends is taken out meanwhile
             _reset(line.near)
             _reset(line.far)
 

@@ -142,6 +142,15 @@ def test_a_search_without_a_hit_says_so(filled: Api, people: People) -> None:
     expect(page.locator("#live")).not_to_contain_text("neighbours")
 
 
+def test_what_a_program_just_made_has_its_page_at_once(filled: Api, people: People) -> None:
+    page = people.enter("/streams/")
+    for number in range(5):
+        made = filled.post("/api/streams/", {"name": f"just-made-{number}"})
+        assert made.status_code == 201
+        page.goto(f"{filled.url}/streams/just-made-{number}/")
+        assert page.get_by_role("heading", level=1).inner_text() == f"Stream just-made-{number}"
+
+
 def test_a_large_drawing_can_still_be_read(filled: Api, people: People) -> None:
     for number in range(8):
         _lengthen(filled, number)
@@ -364,9 +373,7 @@ def test_a_dead_letter_of_any_kind_harms_nobody(
         # a foreign client's ids and kinds may be anything, too
         letter = Message(body, HOSTILE, kind, headers=headers)
         broker.publish("operations.dead", letter, routing_key="harmed")
-    page = people.enter("/operations/", width=360)
-    expect(page.get_by_role("link", name="harmed", exact=True)).to_be_visible()
-    page.goto(f"{filled.url}/operations/harmed/dead-letters/")
+    page = people.enter("/operations/harmed/dead-letters/", width=360)
     expect(page.locator(".letters > li")).to_have_count(4)
     must_fit(page, f"{filled.url}/operations/harmed/dead-letters/")
     expect(page.locator(".letters > li").first).to_contain_text("48 MiB")
