@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from manager.actions import streams as actions
 from manager.api.paths import Name
-from manager.console.feed import Look, StreamLook
+from manager.console.feed import Look, OperationLook, StreamLook
 from manager.console.pages import HEADERS, ask, done, fragment, page
 from manager.console.tables import AskedTable, rows
 from manager.console.visitor import Form, Here, Person
@@ -49,7 +49,7 @@ def show(request: Request, here: Here, person: Person, name: Name) -> Response:
         look=look,
         stream=stream_of(look, name),
         makers=[o for o in look.operations.values() if o.made.output_stream == name],
-        takers=[o for o in look.operations.values() if o.made.input_stream == name],
+        takers=_takers(look, name),
         collectors=_collectors(here, look, name),
         words=_WORDS,
     )
@@ -90,8 +90,10 @@ def _published(here: Here, person: Person, name: str, form: Mapping[str, str]) -
     here.feed.renew()
     if collected:
         return ""
-    takers = [o.made for o in here.feed.look().operations.values() if o.made.input_stream == name]
-    begins = [f"{o.name} takes something once it is wanted (see its page)" for o in takers[:1]]
+    begins = [
+        f"{taker.made.name} takes something once it is wanted (see its page)"
+        for taker in _takers(here.feed.look(), name)[:1]
+    ]
     return "; ".join(["nobody collects this stream now: it is gone", *begins])
 
 
@@ -140,6 +142,10 @@ _WORDS = {
     QueueRole.ARCHIVE: "archive",
     QueueRole.FOREIGN: "another client's queue or exchange",
 }
+
+
+def _takers(look: Look, name: str) -> Sequence[OperationLook]:
+    return [o for o in look.operations.values() if o.made.input_stream == name]
 
 
 def _collectors(here: Here, look: Look, name: str) -> Sequence[tuple[QueueRole, str]] | None:
