@@ -132,14 +132,11 @@ class Board:
         before, self._dead = self._dead, {}
         for operation, (_, dead) in depths.items():
             known, at_s = before.get(operation, (0, never))
-            if dead > known and now_s - at_s < _DEAD_S:
-                self._dead[operation] = known, at_s
-                continue
-            if dead > known:
-                at_s = now_s
+            if dead > known and now_s - at_s >= _DEAD_S:
                 fields = {"more": dead - known, "dead_letters": dead}
                 told.append(Event("operation.dead-letters", operation, fields))
-            self._dead[operation] = dead, at_s
+                known, at_s = dead, now_s
+            self._dead[operation] = min(known, dead), at_s
         return told
 
     def see_nodes(self, nodes: Mapping[str, NodeState]) -> list[Event]:
